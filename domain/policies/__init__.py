@@ -1,0 +1,1 @@
+"""The policy packs that come with the hub, one TOML file each; `domain.policy` reads them."""

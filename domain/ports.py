@@ -1,0 +1,348 @@
+"""What the rules and use cases need from outside, said in their own words."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from domain.action import Action
+from domain.events import Event
+from domain.feed import Cursor, Entry, Heads
+from domain.messages import (
+    Answers,
+    Deposits,
+    FeedPage,
+    FollowedItem,
+    FollowedPage,
+    ReleasePage,
+    Submission,
+    Why,
+    WhyQuestion,
+)
+from domain.record import Field, Record, Shape
+from domain.vocabulary import Seat
+
+
+class Language(Protocol):
+    """The published schemas: events to bytes and back.
+
+    Every refusal of foreign bytes or documents is `Malformed`; nothing else escapes.
+    """
+
+    def shape(self, type: str) -> Shape:
+        """Return what is known of `type`; `Malformed` UNKNOWN_EVENT otherwise."""
+        ...
+
+    def record(self, type: str, body: bytes) -> Record:
+        """Split the unframed Avro body of the sealed view into its fields."""
+        ...
+
+    def body(self, record: Record) -> bytes:
+        """Return the unframed Avro body of `record`; the inverse of `record`."""
+        ...
+
+    def event(self, record: Record) -> Event:
+        """Return the ROUTING fields of `record` as the event that the rules see."""
+        ...
+
+    def clear(self, type: str, document: Mapping[str, Any]) -> tuple[Field, ...]:
+        """Check a JSON document against the clear view; field values are plain Avro bytes."""
+        ...
+
+    def opened(self, type: str, fields: Mapping[str, bytes]) -> dict[str, Any]:
+        """Return the JSON document of plain Avro bytes by path, upcast to the newest version."""
+        ...
+
+    def types(self) -> Sequence[str]:
+        """Return the full names of all event types."""
+        ...
+
+    def newest(self, name: str) -> str:
+        """Return the full name of the newest version of the event called `name`."""
+        ...
+
+
+class SchemaCatalogue(Protocol):
+    """The published schemas as any Avro client reads them."""
+
+    def by_number(self, number: str) -> str:
+        """Return the sealed view's schema as JSON text; `Malformed` SCHEMA_UNKNOWN otherwise."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """One event as the log holds it."""
+
+    position: int
+    """Place in the log, from 1; 0 before it is written."""
+    event_id: str
+    case_id: str
+    version: int
+    """Place in the case's stream, from 1."""
+    type: str
+    body: bytes
+    """Unframed Avro body with every field sealed."""
+    statement: bytes
+    signature: bytes
+    recorded_ms: int
+    """When the hub recorded it; never goes down along the log."""
+    custody_seq: int | None = None
+    """Place among the case's events that the custodian follows, from 1; None for the others."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """An action that the rules refused, kept because it used up its actor's number."""
+
+    event_id: str
+    statement: bytes
+    signature: bytes
+    recorded_ms: int
+    code: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What was first answered to an event id."""
+
+    statement_digest: bytes
+    actor: bytes
+    """`actor_id` of the key that made the statement."""
+    recorded_ms: int
+    position: int | None
+    """Place in the log; None when it was refused."""
+    code: str | None
+    """Reason code; None when it was accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActorHead:
+    """The newest statement of an actor."""
+
+    seq: int
+    digest: bytes
+
+
+class Appending(Protocol):
+    """One write transaction of the event store; it holds the lock, so what it reads stays true."""
+
+    def heads(self, case_ids: Sequence[str]) -> Mapping[str, int]:
+        """Return the version of each case that exists."""
+        ...
+
+    def actors(self, actor_ids: Sequence[bytes]) -> Mapping[bytes, ActorHead]:
+        """Return the head of each actor that has acted."""
+        ...
+
+    def answers(self, event_ids: Sequence[str]) -> Mapping[str, Answer]:
+        """Return the first answer to each event id that had one."""
+        ...
+
+    def last_recorded_ms(self) -> int:
+        """Return the newest `recorded_ms` of events and refusals; 0 at the start."""
+        ...
+
+    def read_case(self, case_id: str, after: int = 0) -> Sequence[Recorded]:
+        """Return the events of a case after version `after`, oldest first."""
+        ...
+
+    def append(self, events: Sequence[Recorded], refusals: Sequence[Refusal]) -> Sequence[int]:
+        """Write all or nothing when the transaction ends; return the positions of `events`.
+
+        `Recorded.position` is ignored; `Conflict` when a version is taken.
+        """
+        ...
+
+
+class EventStore(Protocol):
+    """Append-only streams of events, one a case, and one log over all of them.
+
+    What an `appending` block wrote is durable when the block ends, or none of it is.
+    Positions grow in the order in which transactions end, so a reader that has seen
+    position n will never miss an event before it.
+    """
+
+    def appending(self) -> AbstractContextManager[Appending]:
+        """Open the one write transaction; a second caller waits."""
+        ...
+
+    def heads(self, case_ids: Sequence[str]) -> Mapping[str, int]:
+        """Return the version of each case that exists."""
+        ...
+
+    def read_case(self, case_id: str, after: int = 0) -> Sequence[Recorded]:
+        """Return the events of a case after version `after`, oldest first; empty if none."""
+        ...
+
+    def read_log(self, after: int, limit: int, types: Sequence[str] = ()) -> Sequence[Recorded]:
+        """Return up to `limit` events after position `after`, of `types` if any are named."""
+        ...
+
+    def read_positions(self, positions: Sequence[int]) -> Mapping[int, Recorded]:
+        """Return the events at `positions`."""
+        ...
+
+    def read_answer(self, event_id: str) -> Answer | None:
+        """Return the first answer to `event_id`, if there was one."""
+        ...
+
+    def head(self) -> int:
+        """Return the newest position; 0 when empty."""
+        ...
+
+
+class Feeds(Protocol):
+    """The feeds of every seat, and how far the projector has come: one database.
+
+    Entries and position are written together or not at all.
+    """
+
+    def position(self) -> int:
+        """Return the log position up to which the feeds are complete; 0 at the start."""
+        ...
+
+    def heads(self) -> Heads:
+        """Return the newest sequence number of every seat and lane that has entries."""
+        ...
+
+    def of_case(self, case_id: str) -> Sequence[Entry]:
+        """Return every entry about a case, in the order in which they were written."""
+        ...
+
+    def write(self, entries: Sequence[Entry], position: int) -> None:
+        """Add `entries` and move to `position`; `Conflict` if a sequence number is taken."""
+        ...
+
+    def read(self, seat: Seat, after: Cursor, limit: int) -> Sequence[Entry]:
+        """Return up to `limit` entries of `seat` after the cursor, in order within each lane."""
+        ...
+
+
+class Boxing(Protocol):
+    """Wraps small secrets at rest under one key; `aad` names the place a box belongs to."""
+
+    def seal(self, clear: bytes, aad: bytes) -> bytes:
+        """Return `clear` sealed for the place that `aad` names."""
+        ...
+
+    def open(self, sealed: bytes, aad: bytes) -> bytes:
+        """Return what was sealed for this place; `Unreadable` BAD_TAG otherwise."""
+        ...
+
+
+class ShredKeys(Protocol):
+    """One random key a case, in a store and backup set of its own; destroying it is the erasure."""
+
+    def box(self, case_id: str) -> Boxing:
+        """Return the box of a case, made durable first if it is new."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldKey:
+    """A data key in the custodian's store, boxed under its case's shred key."""
+
+    writer: str
+    category: int
+    epoch: int
+    boxed: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldRelease:
+    """What a recipient may open of one writer's keys in one case, boxed like the keys."""
+
+    seq: int
+    """Place among the recipient's changes, from 1."""
+    case_id: str
+    recipient: str
+    writer: str
+    state: bytes
+    """Digest of which keys were released to which opening key; empty once removed."""
+    boxed: tuple[bytes, ...]
+    """The signed releases, each boxed; empty once removed."""
+
+
+class Custody(Protocol):
+    """The custodian's own store. What a method returned from is durable."""
+
+    def position(self) -> int:
+        """Return how far the hub's log was followed."""
+        ...
+
+    def follow(self, items: Sequence[FollowedItem], position: int) -> None:
+        """Keep `items` and move to `position` in one transaction; held items are passed over."""
+        ...
+
+    def followed(self, case_id: str, after: int = 0) -> Sequence[FollowedItem]:
+        """Return the events of a case after its number `after`, in order."""
+        ...
+
+    def hold(self, case_id: str, keys: Sequence[HeldKey]) -> None:
+        """Keep deposited keys; one that is held already stays as it is."""
+        ...
+
+    def held(self, case_id: str) -> Sequence[HeldKey]:
+        """Return every key held of a case."""
+        ...
+
+    def withdraw(self, case_id: str, consent_id: str | None, received_ms: int) -> None:
+        """Keep a withdrawal that came straight from a gateway; None takes back every consent."""
+        ...
+
+    def withdrawals(self, case_id: str) -> Sequence[tuple[str | None, int]]:
+        """Return (consent id or None, received_ms) of each such withdrawal."""
+        ...
+
+    def releases_of_case(self, case_id: str) -> Sequence[HeldRelease]:
+        """Return the newest release of each recipient and writer."""
+        ...
+
+    def put_releases(self, releases: Sequence[HeldRelease]) -> None:
+        """Replace each recipient's release of a case and writer; `seq` is set here."""
+        ...
+
+    def releases(self, recipient: str, after: int, limit: int) -> Sequence[HeldRelease]:
+        """Return up to `limit` of the recipient's changes after `after`, in order."""
+        ...
+
+
+class HubLink(Protocol):
+    """A gateway's or custodian's way to its hub. Away or late is `Unavailable`; retry."""
+
+    async def submit(self, submission: Submission) -> Answers:
+        """Send actions in order and return their outcomes."""
+        ...
+
+    async def feed(self, purpose: str, cursor: str, wait: float) -> FeedPage:
+        """Return a page of the seat's feed, waiting up to `wait` seconds for one."""
+        ...
+
+    async def registry(self, after: int) -> FollowedPage:
+        """Return registry facts after fact number `after`."""
+        ...
+
+    async def custody(self, after: int, wait: float) -> FollowedPage:
+        """Return what the custodian follows after log position `after`."""
+        ...
+
+    async def why(self, asked: WhyQuestion) -> Why:
+        """Return the hub's consent decision."""
+        ...
+
+
+class CustodianLink(Protocol):
+    """A gateway's way to the custodian. Away or late is `Unavailable`; retry."""
+
+    async def deposit(self, deposits: Deposits) -> None:
+        """Hand over wrapped data keys."""
+        ...
+
+    async def withdraw(self, action: Action) -> None:
+        """Tell of a withdrawal at once."""
+        ...
+
+    async def releases(self, after: int, wait: float) -> ReleasePage:
+        """Return changes in what this agency may open, after number `after`."""
+        ...

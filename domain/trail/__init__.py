@@ -1,0 +1,1 @@
+"""The verifiable trail: Merkle trees and the statements that are their leaves."""

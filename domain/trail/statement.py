@@ -1,0 +1,128 @@
+"""The statement: the fixed 286 bytes that an agency signs for one action.
+
+No personal data: who acted in which stream, after what, over which field digests.
+Layout (docs/formats.md): reference audit 3.1 without the two stream fields, `after` in their place.
+All integers big-endian.
+"""
+
+import hashlib
+import struct
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Self
+from uuid import UUID
+
+from domain.errors import Malformed
+
+_LAYOUT = struct.Struct(">BBH32s32s32sQ32sQ32sH32s32sQ32s")
+SIZE = _LAYOUT.size
+"""286 bytes."""
+VERSION = 1
+ZEROS = bytes(32)
+_SIGNED_FIELDS = (
+    "stream",
+    "after",
+    "actor",
+    "actor_seq",
+    "actor_prev",
+    "actor_time_ms",
+    "schema",
+    "field_count",
+    "fields",
+    "payload",
+    "seen_size",
+    "seen_root",
+)
+CONTEXT = b"nrm-trail/v1/action\n"
+"""Put before the statement when it is signed."""
+
+
+class Kind(IntEnum):
+    """What kind of entry it is in the trail."""
+
+    ACTION = 1
+    DISCLOSURE = 2
+    RECEIPT = 3
+    ERASURE = 4
+    KEY = 5
+    AUDIT = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """One action as signed."""
+
+    kind: int
+    type: int
+    """Number of the event type in the schema registry; 0 when it is not shown."""
+    stream: bytes
+    """`stream_tag` of the case."""
+    after: bytes
+    """Digest of the newest statement of this case that the actor has seen; zeros if none."""
+    actor: bytes
+    """`actor_id` of the signing key."""
+    actor_seq: int
+    """0, 1, 2... per actor, without gaps."""
+    actor_prev: bytes
+    """Digest of this actor's previous statement; zeros for the first."""
+    actor_time_ms: int
+    schema: bytes
+    """The 32-byte seal fingerprint of the event's schema."""
+    field_count: int
+    fields: bytes
+    """RFC 6962 root over the field digests."""
+    payload: bytes
+    """SHA-256 of the unframed Avro body with every field sealed."""
+    seen_size: int
+    """Size of the newest checkpoint that the actor verified; 0 at the start."""
+    seen_root: bytes
+
+    def encode(self) -> bytes:
+        """Return the 286 bytes."""
+        return _LAYOUT.pack(
+            VERSION,
+            self.kind,
+            self.type,
+            self.stream,
+            self.after,
+            self.actor,
+            self.actor_seq,
+            self.actor_prev,
+            self.actor_time_ms,
+            self.schema,
+            self.field_count,
+            self.fields,
+            self.payload,
+            self.seen_size,
+            self.seen_root,
+        )
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        """Return the statement in `data`, or raise `Malformed`."""
+        if len(data) != SIZE:
+            raise Malformed("STATEMENT_SIZE", f"a statement is {SIZE} bytes, not {len(data)}")
+        version, kind, type_, *rest = _LAYOUT.unpack(data)
+        if version != VERSION:
+            raise Malformed("STATEMENT_VERSION", f"statement version {version} is unknown")
+        return cls(kind=kind, type=type_, **dict(zip(_SIGNED_FIELDS, rest, strict=True)))
+
+
+def digest(statement: bytes) -> bytes:
+    """Return the 32-byte digest by which statements name each other."""
+    return hashlib.sha256(statement).digest()
+
+
+def signed_bytes(statement: bytes) -> bytes:
+    """Return what the Ed25519 signature is over."""
+    return CONTEXT + statement
+
+
+def stream_tag(case_id: str) -> bytes:
+    """Return the 32-byte tag of a case's stream; case ids are random, so it needs no salt."""
+    return hashlib.sha256(b"nrm-trail/v1/stream\n" + UUID(case_id).bytes).digest()
+
+
+def actor_id(signing_key: bytes) -> bytes:
+    """Return the 32-byte id of an actor: H(context || 0x01 (Ed25519) || public key)."""
+    return hashlib.sha256(b"nrm-trail/v1/actor\n\x01" + signing_key).digest()
