@@ -1,0 +1,1 @@
+"""The published language: round trips, hostile bytes, lint with planted faults."""
