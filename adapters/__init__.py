@@ -1,0 +1,1 @@
+"""One file, one technology behind one port: they translate and decide nothing."""

@@ -1,0 +1,193 @@
+"""The custodian's store and its shred keys: two SQLite files, so that two backups exist."""
+
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+
+from adapters.sealing import Box
+from adapters.sqlite import connect, ours, transaction
+from domain.messages import FollowedItem, Shown
+from domain.ports import Boxing, HeldKey, HeldRelease
+
+_TABLES = (
+    "CREATE TABLE IF NOT EXISTS followed (case_id TEXT, seq INTEGER, position INTEGER NOT NULL,"
+    " type TEXT NOT NULL, record BLOB NOT NULL, statement BLOB NOT NULL, signature BLOB NOT NULL,"
+    " recorded_ms INTEGER NOT NULL, PRIMARY KEY (case_id, seq)) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS keys (case_id TEXT, writer TEXT, category INTEGER, epoch INTEGER,"
+    " boxed BLOB NOT NULL, PRIMARY KEY (case_id, writer, category, epoch)) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS withdrawals (case_id TEXT, consent_id TEXT, received_ms INTEGER)",
+    "CREATE INDEX IF NOT EXISTS withdrawals_case ON withdrawals (case_id)",
+    "CREATE TABLE IF NOT EXISTS releases (recipient TEXT, case_id TEXT, writer TEXT,"
+    " seq INTEGER NOT NULL, state BLOB NOT NULL, boxed BLOB NOT NULL,"
+    " PRIMARY KEY (case_id, recipient, writer)) WITHOUT ROWID",
+    "CREATE UNIQUE INDEX IF NOT EXISTS releases_seq ON releases (recipient, seq)",
+    "CREATE TABLE IF NOT EXISTS recipients (recipient TEXT PRIMARY KEY, seq INTEGER NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS progress (id INTEGER PRIMARY KEY CHECK (id = 1), position INTEGER)",
+    "INSERT OR IGNORE INTO progress VALUES (1, 0)",
+)
+_SIZE = 4
+"""Bytes of the length before each boxed release in a row."""
+
+
+class SqliteCustody:
+    """See the port `Custody`."""
+
+    def __init__(self, path: str) -> None:
+        """Open or create the store at `path`; empty keeps it in memory."""
+        self._db = connect(path, *_TABLES)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def _rows(self, sql: str, *parameters: object) -> list[sqlite3.Row]:
+        with ours():
+            return self._db.execute(sql, parameters).fetchall()
+
+    def position(self) -> int:
+        """Return how far the hub's log was followed."""
+        return int(self._rows("SELECT position FROM progress")[0]["position"])
+
+    def follow(self, items: Sequence[FollowedItem], position: int) -> None:
+        """Keep `items` and move to `position` in one transaction."""
+        rows = [
+            (
+                i.case_id,
+                i.seq,
+                i.position,
+                i.event.type,
+                i.event.record,
+                i.event.statement,
+                i.event.signature,
+                i.event.recorded_ms,
+            )
+            for i in items
+        ]
+        with transaction(self._db) as db:
+            db.executemany("INSERT OR IGNORE INTO followed VALUES (?,?,?,?,?,?,?,?)", rows)
+            db.execute("UPDATE progress SET position = ? WHERE position < ?", (position, position))
+
+    def followed(self, case_id: str, after: int = 0) -> Sequence[FollowedItem]:
+        """Return the events of a case after its number `after`, in order."""
+        sql = "SELECT * FROM followed WHERE case_id = ? AND seq > ? ORDER BY seq"
+        return [_followed(r) for r in self._rows(sql, case_id, after)]
+
+    def hold(self, case_id: str, keys: Sequence[HeldKey]) -> None:
+        """Keep deposited keys; one that is held already stays as it is."""
+        rows = [(case_id, k.writer, k.category, k.epoch, k.boxed) for k in keys]
+        with transaction(self._db) as db:
+            db.executemany("INSERT OR IGNORE INTO keys VALUES (?,?,?,?,?)", rows)
+
+    def held(self, case_id: str) -> Sequence[HeldKey]:
+        """Return every key held of a case."""
+        return [
+            HeldKey(writer=r["writer"], category=r["category"], epoch=r["epoch"], boxed=r["boxed"])
+            for r in self._rows("SELECT * FROM keys WHERE case_id = ?", case_id)
+        ]
+
+    def withdraw(self, case_id: str, consent_id: str | None, received_ms: int) -> None:
+        """Keep a withdrawal that came straight from a gateway."""
+        row = (case_id, consent_id, received_ms)
+        with transaction(self._db) as db:
+            db.execute("INSERT INTO withdrawals VALUES (?,?,?)", row)
+
+    def withdrawals(self, case_id: str) -> Sequence[tuple[str | None, int]]:
+        """Return (consent id or None, received_ms) of each such withdrawal."""
+        rows = self._rows("SELECT * FROM withdrawals WHERE case_id = ?", case_id)
+        return [(r["consent_id"], r["received_ms"]) for r in rows]
+
+    def releases_of_case(self, case_id: str) -> Sequence[HeldRelease]:
+        """Return the newest release of each recipient and writer."""
+        rows = self._rows("SELECT * FROM releases WHERE case_id = ?", case_id)
+        return [_release(r) for r in rows]
+
+    def put_releases(self, releases: Sequence[HeldRelease]) -> None:
+        """Replace each recipient's release of a case and writer; `seq` is set here."""
+        with transaction(self._db) as db:
+            for held in releases:
+                seq = db.execute(
+                    "INSERT INTO recipients VALUES (?, 1) ON CONFLICT (recipient)"
+                    " DO UPDATE SET seq = seq + 1 RETURNING seq",
+                    (held.recipient,),
+                ).fetchone()["seq"]
+                packed = b"".join(len(b).to_bytes(_SIZE, "big") + b for b in held.boxed)
+                db.execute(
+                    "INSERT OR REPLACE INTO releases VALUES (?,?,?,?,?,?)",
+                    (held.recipient, held.case_id, held.writer, seq, held.state, packed),
+                )
+
+    def releases(self, recipient: str, after: int, limit: int) -> Sequence[HeldRelease]:
+        """Return up to `limit` of the recipient's changes after `after`, in order."""
+        sql = "SELECT * FROM releases WHERE recipient = ? AND seq > ? ORDER BY seq LIMIT ?"
+        return [_release(r) for r in self._rows(sql, recipient, after, limit)]
+
+
+class SqliteShredKeys:
+    """One boxed key a case in a file of its own; see the port `ShredKeys`."""
+
+    def __init__(
+        self, path: str, box: Boxing, new_key: Callable[[], bytes], cached: int = 4096
+    ) -> None:
+        """Keep keys at `path`, each sealed in `box`."""
+        table = (
+            "CREATE TABLE IF NOT EXISTS shred_keys (case_id TEXT PRIMARY KEY, boxed BLOB NOT NULL)"
+        )
+        self._db = connect(path, table)
+        self._box = box
+        self._new_key = new_key
+        self._boxes: OrderedDict[str, Boxing] = OrderedDict()
+        self._cached = cached
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def box(self, case_id: str) -> Boxing:
+        """Return the box of a case, made durable first if it is new."""
+        box = self._boxes.get(case_id) or Box(self._key(case_id))
+        self._boxes[case_id] = box
+        self._boxes.move_to_end(case_id)
+        if len(self._boxes) > self._cached:
+            self._boxes.popitem(last=False)
+        return box
+
+    def _key(self, case_id: str) -> bytes:
+        place = b"shred-key " + case_id.encode()
+        with transaction(self._db) as db:
+            row = db.execute(
+                "SELECT boxed FROM shred_keys WHERE case_id = ?", (case_id,)
+            ).fetchone()
+            if row is not None:
+                return self._box.open(row["boxed"], place)
+            key = self._new_key()
+            db.execute(
+                "INSERT INTO shred_keys VALUES (?, ?)", (case_id, self._box.seal(key, place))
+            )
+            return key
+
+
+def _followed(r: sqlite3.Row) -> FollowedItem:
+    event = Shown(
+        type=r["type"],
+        record=r["record"],
+        statement=r["statement"],
+        signature=r["signature"],
+        recorded_ms=r["recorded_ms"],
+    )
+    return FollowedItem(position=r["position"], case_id=r["case_id"], seq=r["seq"], event=event)
+
+
+def _release(r: sqlite3.Row) -> HeldRelease:
+    packed, boxed = r["boxed"], []
+    while packed:
+        end = _SIZE + int.from_bytes(packed[:_SIZE], "big")
+        boxed.append(packed[_SIZE:end])
+        packed = packed[end:]
+    return HeldRelease(
+        seq=r["seq"],
+        case_id=r["case_id"],
+        recipient=r["recipient"],
+        writer=r["writer"],
+        state=r["state"],
+        boxed=tuple(boxed),
+    )
