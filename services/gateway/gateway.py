@@ -1,0 +1,139 @@
+"""One agency's gateway: the outbox, the inbox and the loops that run them.
+
+A hub or custodian that is away delays and loses nothing: every loop tries again, ever slower.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from domain.errors import HubError, Refused, Unavailable
+from domain.gateway import Command, GatewayStore, Result
+from domain.messages import Why, WhyQuestion
+from domain.ports import CustodianLink, HubLink
+from services.gateway.inbox import Inbox
+from services.gateway.outbox import BATCH, Outbox
+from services.signals import Signals, wait
+
+LONG_POLL = 20.0
+FIRST_BACKOFF, LAST_BACKOFF = 0.05, 5.0
+ANSWER_SECONDS = 10.0
+NEWS = "news"
+"""Topic of `Signals` for whatever arrives or is answered."""
+
+log = logging.getLogger(__name__)
+
+
+class Gateway:
+    """What an agency's staff and systems talk to."""
+
+    def __init__(
+        self,
+        *,
+        agency: str,
+        outbox: Outbox,
+        inbox: Inbox,
+        store: GatewayStore,
+        hub: HubLink,
+        custodian: CustodianLink,
+        signals: Signals,
+    ) -> None:
+        """Join the parts."""
+        self.agency = agency
+        self.outbox = outbox
+        self.inbox = inbox
+        self.signals = signals
+        self._store = store
+        self._hub = hub
+        self._custodian = custodian
+
+    async def submit(
+        self, commands: Sequence[Command], seconds: float = ANSWER_SECONDS
+    ) -> list[Result]:
+        """Take commands; see `Outbox.submit`."""
+        return await self.outbox.submit(commands, seconds)
+
+    async def pull_feed(self, purpose: str) -> bool:
+        """Take one page of the seat's feed; return whether anything came."""
+        page = await self._hub.feed(purpose, self._store.place(f"feed {purpose}"), LONG_POLL)
+        if not page.items:
+            return False
+        for event in await self.inbox.take(purpose, page):
+            self.outbox.saw(event.case_id, event.statement)
+        self.signals.notify([NEWS])
+        return True
+
+    async def pull_releases(self) -> bool:
+        """Take one page of key releases; return whether anything came."""
+        after = int(self._store.place("releases") or 0)
+        page = await self._custodian.releases(after, LONG_POLL)
+        if not page.items:
+            return False
+        self.inbox.take_releases(page)
+        self.signals.notify([NEWS])
+        return True
+
+    async def send(self) -> bool:
+        """Send what is queued; return whether there was any."""
+        sent = await self.outbox.send()
+        if sent:
+            self.signals.notify([NEWS])
+        return sent
+
+    async def run(self, purposes: Sequence[str]) -> None:
+        """Run every loop until cancelled."""
+        outbox = self.outbox
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._loop(self.send, outbox.actions_waiting))
+            tasks.create_task(self._loop(outbox.hand_over, outbox.deposits_waiting))
+            tasks.create_task(self._loop(self.pull_releases, None))
+            for purpose in purposes:
+                tasks.create_task(self._loop(partial(self.pull_feed, purpose), None))
+
+    async def _loop(self, step: Callable[[], Awaitable[bool]], news: asyncio.Event | None) -> None:
+        """Repeat `step`; wait for `news` when nothing was there, longer each time it failed."""
+        backoff = FIRST_BACKOFF
+        while True:
+            try:
+                busy = await step()
+            except HubError as e:
+                if not isinstance(e, Unavailable):
+                    log.warning("%s: %s", e.code, e.message)
+                await asyncio.sleep(backoff)
+                backoff = min(backoff * 2, LAST_BACKOFF)
+                continue
+            backoff = FIRST_BACKOFF
+            if self.outbox.blocked is not None and news is self.outbox.actions_waiting:
+                await asyncio.sleep(LAST_BACKOFF)
+            elif not busy and news is not None:
+                await news.wait()
+
+    async def why(self, asked: WhyQuestion) -> Why:
+        """Return the hub's consent decision, with its reason."""
+        return await self._hub.why(asked)
+
+    def case(self, case_id: str) -> list[Mapping[str, Any]]:
+        """Return the events of a case, opened as far as keys allow, in order of recording."""
+        kept = self._store.case(case_id)
+        if not kept:
+            raise Refused("NO_SUCH_CASE", "there is no such case in which you have a part")
+        return self.inbox.opened(case_id, kept)
+
+    def cases(self, limit: int, before: int = 0) -> Sequence[tuple[int, str]]:
+        """Return (number of the newest event, case id), newest first."""
+        return self._store.cases(limit, before)
+
+    async def since(self, number: int, seconds: float) -> list[Mapping[str, Any]]:
+        """Return events that arrived after `number`, opened; wait up to `seconds` for one."""
+        news = self.signals.listen(NEWS)
+        kept = self._store.since(number, BATCH)
+        if not kept and await wait(news, seconds):
+            kept = self._store.since(number, BATCH)
+        news.cancel()
+        return [view for one in kept for view in self.inbox.opened(one.case_id, [one])]
+
+    def counts(self) -> Mapping[str, int]:
+        """Return how many are queued, refused, kept, parked, opened and waiting to be deposited."""
+        return {**self._store.counts(), "alarms": self.inbox.alarms}

@@ -1,0 +1,207 @@
+"""The way in: feed entries and key releases, each checked before it is believed.
+
+A reader trusts neither hub nor custodian: signatures are checked against the pinned
+directory, keys against the commitments in the log. What does not hold is parked, not shown.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from domain.errors import HubError, NotAuthentic
+from domain.gateway import GatewayStore, Kept, KeptKey, Parked
+from domain.messages import FeedItem, FeedPage, ReleaseItem, ReleasePage, SignedRelease
+from domain.ports import Boxing, HubLink, Language
+from domain.sealing import KeyRelease, Sealing, Signing, decode_bundle
+from domain.vocabulary import Category, mask_of, names_of
+from services.directory import Directory, fingerprint
+from services.gateway.keyring import Keyring, open_record, place_of
+from services.gateway.sealer import Office
+
+ALARMS = frozenset({"BAD_TAG", "BAD_HEADER", "KEY_SUBSTITUTED"})
+log = logging.getLogger(__name__)
+
+
+class Inbox:
+    """Everything between the hub's feed and a case worker's screen."""
+
+    def __init__(
+        self,
+        *,
+        office: Office,
+        store: GatewayStore,
+        language: Language,
+        sealing: Sealing,
+        signing: Signing,
+        box: Boxing,
+        hub: HubLink,
+        directory: Directory,
+    ) -> None:
+        """Continue where the store stands."""
+        self._office = office
+        self._store = store
+        self._language = language
+        self._sealing = sealing
+        self._signing = signing
+        self._box = box
+        self._hub = hub
+        self._directory = directory
+        self._seed = office.opening_seed.reveal()
+        self._opening_fp = fingerprint(sealing.opening_key(self._seed))
+        self.alarms = 0
+        """Fields and keys that were not what their writer committed to."""
+        for item in store.registry():
+            directory.take(item.seq, item.event)
+
+    async def refresh_directory(self) -> None:
+        """Follow the registry to its newest fact, checking each."""
+        while True:
+            page = await self._hub.registry(self._directory.seq)
+            if not page.items:
+                return
+            for item in page.items:
+                self._directory.take(item.seq, item.event)
+            self._store.facts(page.items)
+
+    async def take(self, purpose: str, page: FeedPage) -> list[Kept]:
+        """Check and keep one page of a seat's feed; return what was kept."""
+        kept, parked = [], []
+        for item in page.items:
+            try:
+                kept.append(await self._checked(item))
+            except HubError as e:
+                log.warning("a feed entry does not hold: %s", e.code)
+                parked.append(Parked(code=e.code, lane=item.lane, seq=item.seq))
+        self._store.arrive(kept, parked, (f"feed {purpose}", page.cursor))
+        self._try_open({k.case_id for k in kept})
+        return kept
+
+    async def _checked(self, item: FeedItem) -> Kept:
+        shown = item.event
+        try:
+            _, event, _ = self._directory.checked(shown)
+        except NotAuthentic:
+            # The writer may be newer than our directory: look once more before parking.
+            await self.refresh_directory()
+            _, event, _ = self._directory.checked(shown)
+        return Kept(
+            case_id=event.head.case_id,
+            event_id=event.head.event_id,
+            type=shown.type,
+            writer=event.head.agency,
+            record=shown.record,
+            statement=shown.statement,
+            signature=shown.signature,
+            recorded_ms=shown.recorded_ms,
+            categories=mask_of(item.categories),
+            basis=item.basis,
+            own=False,
+        )
+
+    def take_releases(self, page: ReleasePage) -> None:
+        """Check and keep one page of key releases; a removal drops the keys it had brought."""
+        changes = []
+        for item in page.items:
+            try:
+                changes.append((item.case_id, item.writer, self._released(item)))
+            except HubError as e:
+                self.alarms += 1
+                log.warning("a key release does not hold: %s", e.code)
+        self._store.replace_keys(changes, ("releases", str(page.seq)))
+        self._try_open({case_id for case_id, _, _ in changes})
+
+    def _released(self, item: ReleaseItem) -> list[KeptKey]:
+        return [key for signed in item.releases for key in self._keys(signed, item)]
+
+    def _keys(self, signed: SignedRelease, item: ReleaseItem) -> Sequence[KeptKey]:
+        release = KeyRelease.decode(signed.release, signed.signature)
+        office = self._office
+        stated = (
+            release.hub,
+            release.issuer,
+            release.recipient,
+            release.recipient_key_fp,
+            release.case_id,
+            release.writer,
+        )
+        due = (
+            office.hub,
+            office.custodian,
+            office.agency,
+            self._opening_fp,
+            item.case_id,
+            item.writer,
+        )
+        if stated != due:
+            raise NotAuthentic("RELEASE_MISMATCH", "the release is not for this agency and case")
+        pinned = office.custodian_public_key
+        if not self._signing.verify(pinned, release.signed_bytes, release.signature):
+            raise NotAuthentic("BAD_SIGNATURE", "the release is not by the pinned custodian")
+        bundle = self._sealing.unwrap(self._seed, release.info, release.sealed)
+        return [
+            KeptKey(
+                case_id=item.case_id,
+                writer=item.writer,
+                category=int(key.category),
+                epoch=key.epoch,
+                boxed=self._box.seal(
+                    key.dek, place_of(item.case_id, (item.writer, int(key.category), key.epoch))
+                ),
+            )
+            for key in decode_bundle(bundle)
+        ]
+
+    def _try_open(self, case_ids: set[str]) -> None:
+        """Open once what can be opened now, so that tampering is noticed on arrival."""
+        counts = []
+        for case_id in case_ids:
+            kept = list(self._store.case(case_id))
+            keyring = self._keyring(case_id, kept)
+            for one in kept:
+                if not one.own and one.categories and not one.opened:
+                    counts.append((one.event_id, self._count_opened(one, keyring)))
+        self._store.opened([c for c in counts if c[1]])
+
+    def _count_opened(self, one: Kept, keyring: Keyring) -> int:
+        record = self._language.record(one.type, one.record)
+        try:
+            clear, shut = open_record(
+                self._office.hub, self._language, self._sealing, record, keyring
+            )
+        except HubError as e:
+            self.alarms += 1
+            log.warning("an event cannot be opened: %s", e.code)
+            return 0
+        self.alarms += sum(code in ALARMS for code in shut.values())
+        routing = sum(f.category is Category.ROUTING for f in record.fields)
+        return len(clear) - routing
+
+    def _keyring(self, case_id: str, kept: Sequence[Kept]) -> Keyring:
+        keys = self._store.keys(case_id)
+        return Keyring(self._office.hub, self._box, self._language, kept, keys)
+
+    def opened(self, case_id: str, kept: Sequence[Kept]) -> list[Mapping[str, Any]]:
+        """Return `kept` events of a case as documents, opened as far as keys allow."""
+        keyring = self._keyring(case_id, self._store.case(case_id))
+        return [self._view(one, keyring) for one in kept]
+
+    def _view(self, one: Kept, keyring: Keyring) -> Mapping[str, Any]:
+        record = self._language.record(one.type, one.record)
+        clear, shut = open_record(self._office.hub, self._language, self._sealing, record, keyring)
+        fields = self._language.opened(one.type, clear)
+        head = fields.pop("head")
+        return {
+            "number": one.number,
+            "event_id": one.event_id,
+            "case_id": one.case_id,
+            "type": one.type.rpartition(".")[2],
+            "agency": one.writer,
+            "own": one.own,
+            "recorded_ms": one.recorded_ms,
+            "occurred_at": head["occurred_at"],
+            "legal_basis": head["legal_basis"],
+            "categories": names_of(one.categories),
+            "basis": one.basis,
+            "fields": fields,
+            "shut": dict(shut),
+        }

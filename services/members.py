@@ -1,0 +1,50 @@
+"""A member agency, and the registry facts that make it one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from services.gateway.sealer import b64
+from services.registering import Registering
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """An agency as the coordinator knows it."""
+
+    id: str
+    name: str
+    country: str
+    roles: Mapping[str, tuple[str, ...]]
+    """Role -> purposes that come with it."""
+
+    @property
+    def purposes(self) -> frozenset[str]:
+        """Every purpose: a seat and a feed each."""
+        return frozenset(p for purposes in self.roles.values() for p in purposes)
+
+
+async def register(
+    registering: Registering, member: Member, signing_key: bytes, opening_key: bytes, now_ms: int
+) -> None:
+    """Register, designate and publish the keys of a member."""
+    about = {"agency": member.id}
+    await registering.record(
+        "AgencyRegistered", {**about, "name": member.name, "country": member.country}
+    )
+    for role, purposes in member.roles.items():
+        facts = {
+            "role": role,
+            "purposes": list(purposes),
+            "valid_from": now_ms,
+            "valid_to": None,
+            "designated_by": "demonstration",
+        }
+        await registering.record("AgencyDesignated", {**about, **facts})
+    keys = {
+        "signing_key": b64(signing_key),
+        "opening_key": b64(opening_key),
+        "valid_from": now_ms,
+        "previous": None,
+        "previous_signature": None,
+    }
+    await registering.record("AgencyKeyPublished", {**about, **keys})

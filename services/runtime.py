@@ -1,0 +1,261 @@
+"""Everything in one process: hub, projector, clocks, custodian and gateways over loopback HTTP.
+
+The parts keep separate stores and keys and meet over HTTP alone, as they do when each runs
+by itself.
+"""
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import uvicorn
+
+from domain.errors import HubError, Unavailable
+from services.bootstrap import (
+    COORDINATOR,
+    CustodianProcess,
+    GatewayProcess,
+    HubParts,
+    Parts,
+    build_custodian,
+    build_gateway,
+    build_hub,
+    build_registering,
+    now_ms,
+)
+from services.http.console import OneTimeLogin, console_routes
+from services.http.custodian import CustodianParts, custodian_app
+from services.http.gateway import GatewayParts, gateway_app
+from services.http.hub import LOG, hub_app
+from services.members import Member, register
+from services.signals import wait
+
+PROJECT_STEP = 100
+CLOCK_SECONDS = 1.0
+FIRST_BACKOFF, LAST_BACKOFF = 0.05, 5.0
+LONG_POLL = 20.0
+STOP_SECONDS = 3.0
+
+log = logging.getLogger(__name__)
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to the process it is one of several in."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Office:
+    """One agency's gateway as it runs."""
+
+    member: Member
+    address: str
+    process: GatewayProcess
+    login: OneTimeLogin
+
+    def login_address(self) -> str:
+        """Return a new address that logs a person in, once."""
+        return f"{self.address}/login?code={self.login.new_code()}"
+
+
+class Mechanism:
+    """A whole mechanism in one process; an async context manager that runs it."""
+
+    def __init__(self, parts: Parts, members: Sequence[Member], port: int = 0) -> None:
+        """Listen on loopback from `port` on (0: any free ports)."""
+        self._parts = parts
+        self._members = members
+        self._sockets = [_listen(port + n if port else 0) for n in range(len(members) + 2)]
+        addresses = [f"http://127.0.0.1:{s.getsockname()[1]}" for s in self._sockets]
+        self.hub_address, self.custodian_address = addresses[:2]
+        self.hub: HubParts = build_hub(parts, self.hub_address)
+        self.custodian: CustodianProcess = build_custodian(
+            parts, self.custodian_address, self.hub_address
+        )
+        self._operator = self._gateway(COORDINATOR)
+        self.offices = {
+            member.id: Office(
+                member=member,
+                address=address,
+                process=self._gateway(member.id),
+                login=OneTimeLogin(now_ms),
+            )
+            for member, address in zip(members, addresses[2:], strict=True)
+        }
+        self._tasks: list[asyncio.Task[None]] = []
+        self._serving: list[asyncio.Task[None]] = []
+        self._servers: list[_Server] = []
+        self.on_projected: Callable[[float], None] = lambda _: None
+        """Told the time in ms from recorded to readable of each event."""
+        self.on_withdrawn: Callable[[float], None] = lambda _: None
+        """Told the time in ms from a withdrawal recorded to its releases gone."""
+
+    def _gateway(self, agency: str) -> GatewayProcess:
+        return build_gateway(self._parts, agency, self.hub_address, self.custodian_address)
+
+    async def __aenter__(self) -> "Mechanism":
+        """Start every part and register the members that the registry does not know yet."""
+        self._start(self.hub.hub.accepting.run())
+        self._start(self._project())
+        self._serve(0, hub_app(self.hub.hub))
+        self._start(self._follow())
+        parts = CustodianParts(
+            custodian=self.custodian.custodian,
+            tokens=self.custodian.tokens,
+            signals=self.custodian.signals,
+        )
+        self._serve(1, custodian_app(parts))
+        self._start(self._operator.gateway.run(()))
+        await self._register()
+        for number, office in enumerate(self.offices.values(), start=2):
+            await self._open(number, office)
+        self._start(self._ring())
+        return self
+
+    async def _register(self) -> None:
+        registering = build_registering(self._parts, self._operator)
+        registry = self.hub.hub.accepting.world.registry
+        for member in self._members_and_coordinator():
+            part = f"gateways/{member.id}"
+            if registry.signing_key(member.id, now_ms()) is None:
+                await register(
+                    registering,
+                    member,
+                    self._parts.public_key(part),
+                    self._parts.sealing.opening_key(self._parts.secret(part, "opening").reveal()),
+                    now_ms(),
+                )
+
+    def _members_and_coordinator(self) -> list[Member]:
+        coordinator = Member(
+            id=COORDINATOR,
+            name="National coordinator",
+            country=self._parts.world.home,
+            roles={"nrm_coordinator": ("monitoring",)},
+        )
+        return [coordinator, *self._members]
+
+    async def _open(self, number: int, office: Office) -> None:
+        gateway = office.process.gateway
+        await gateway.inbox.refresh_directory()
+        face = GatewayParts(
+            gateway=gateway,
+            token=office.process.token,
+            console=tuple(console_routes(gateway, office.login)),
+        )
+        self._serve(number, gateway_app(face))
+        self._start(gateway.run(sorted(office.member.purposes)))
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stop every part: who asks first, then who answers."""
+        offices = self.offices.values()
+        gateways = [self._operator.gateway, *(o.process.gateway for o in offices)]
+        for signals in (
+            self.hub.hub.signals,
+            self.custodian.signals,
+            *(g.signals for g in gateways),
+        ):
+            signals.close()
+        await _end(self._tasks)
+        for link in (
+            self.custodian.hub,
+            *self._operator.links,
+            *(link for o in offices for link in o.process.links),
+        ):
+            await link.close()
+        for server in self._servers:
+            server.should_exit = True
+        await asyncio.wait(self._serving, timeout=STOP_SECONDS)
+        await _end(self._serving)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        task.add_done_callback(_report)
+        self._tasks.append(task)
+
+    def _serve(self, number: int, app: Any) -> None:
+        config = uvicorn.Config(
+            app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1
+        )
+        server = _Server(config)
+        self._servers.append(server)
+        self._serving.append(asyncio.create_task(server.serve(sockets=[self._sockets[number]])))
+
+    async def _project(self) -> None:
+        """Project whatever the log has new, and wake the feeds' readers."""
+        signals, projector = self.hub.hub.signals, self.hub.projector
+        while True:
+            news = signals.listen(LOG)
+            step = projector.step(PROJECT_STEP)
+            if not step.recorded_ms:
+                await wait(news, LAST_BACKOFF)
+                continue
+            news.cancel()
+            now = now_ms()
+            for recorded in step.recorded_ms:
+                self.hub.metrics.projected(now - recorded)
+                self.on_projected(now - recorded)
+            signals.notify(step.seats)
+            await asyncio.sleep(0)
+
+    async def _follow(self) -> None:
+        """Let the custodian follow the hub's log, over HTTP."""
+        custodian, backoff = self.custodian.custodian, FIRST_BACKOFF
+        while True:
+            try:
+                page = await self.custodian.hub.custody(custodian.position, LONG_POLL)
+                self.custodian.signals.notify(custodian.follow(page))
+            except HubError as e:
+                if not isinstance(e, Unavailable):
+                    log.warning("the custodian stopped following: %s", e.code)
+                await asyncio.sleep(backoff)
+                backoff = min(2 * backoff, LAST_BACKOFF)
+                continue
+            backoff = FIRST_BACKOFF
+            for item in page.items:
+                if item.event.type.endswith(".ConsentWithdrawn"):
+                    self.on_withdrawn(now_ms() - item.event.recorded_ms)
+
+    async def _ring(self) -> None:
+        """Record what falls due."""
+        clocks = self.hub.clocks
+        while True:
+            clocks.follow()
+            commands = clocks.ring()
+            if commands:
+                for result in await self._operator.gateway.submit(commands):
+                    if result.status == "refused":
+                        log.warning("a clock's event was refused: %s", result.code)
+            await asyncio.sleep(CLOCK_SECONDS)
+
+
+def _listen(port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError as e:
+        listener.close()
+        raise Unavailable("PORT_TAKEN", f"port {port} is in use; choose another with --port") from e
+    listener.listen(1024)
+    return listener
+
+
+async def _end(tasks: Sequence["asyncio.Task[None]"]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _report(task: "asyncio.Task[None]") -> None:
+    """Say loudly when a part has ended that should run for ever."""
+    if not task.cancelled() and task.exception() is not None:
+        log.error("a part has stopped", exc_info=task.exception())
