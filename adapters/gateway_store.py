@@ -21,7 +21,8 @@ _TABLES = (
     "CREATE TABLE IF NOT EXISTS deposits (number INTEGER PRIMARY KEY, release BLOB NOT NULL,"
     " signature BLOB NOT NULL)",
     "CREATE TABLE IF NOT EXISTS keys (case_id TEXT, writer TEXT, category INTEGER, epoch INTEGER,"
-    " boxed BLOB NOT NULL, PRIMARY KEY (case_id, writer, category, epoch)) WITHOUT ROWID",
+    " boxed BLOB NOT NULL, not_after INTEGER NOT NULL,"
+    " PRIMARY KEY (case_id, writer, category, epoch)) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS events (number INTEGER PRIMARY KEY, case_id TEXT NOT NULL,"
     " event_id TEXT UNIQUE NOT NULL, type TEXT NOT NULL, writer TEXT NOT NULL,"
     " record BLOB NOT NULL, statement BLOB NOT NULL, signature BLOB NOT NULL,"
@@ -94,8 +95,8 @@ class SqliteGatewayStore:
             )
 
     def _put_keys(self, keys: Sequence[KeptKey]) -> None:
-        rows = [(k.case_id, k.writer, k.category, k.epoch, k.boxed) for k in keys]
-        self._db.executemany("INSERT OR REPLACE INTO keys VALUES (?,?,?,?,?)", rows)
+        rows = [(k.case_id, k.writer, k.category, k.epoch, k.boxed, k.not_after_ms) for k in keys]
+        self._db.executemany("INSERT OR REPLACE INTO keys VALUES (?,?,?,?,?,?)", rows)
 
     def queued(self, limit: int) -> Sequence[Outgoing]:
         """Return up to `limit` actions that have no final answer, in order of signing."""
@@ -186,6 +187,7 @@ class SqliteGatewayStore:
                 category=r["category"],
                 epoch=r["epoch"],
                 boxed=r["boxed"],
+                not_after_ms=r["not_after"],
             )
             for r in self._rows("SELECT * FROM keys WHERE case_id = ?", case_id)
         ]

@@ -2,7 +2,7 @@
 
 import base64
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -226,6 +226,13 @@ class HttpGatewayLink:
     async def why(self, asked: WhyQuestion) -> Why:
         """Return one consent decision, with its reason."""
         return await self._link.call("POST", "/v1/why", Why, body=asked)
+
+    async def record(self, fact: str, facts: Mapping[str, Any]) -> None:
+        """Record a registry fact, where the gateway is the coordinator's."""
+        body = {"fact": fact, "facts": facts}
+        await self._link.call(
+            "POST", "/v1/registry", dict[str, str], body=body, wait=_ANSWER_SECONDS
+        )
 
     async def status(self) -> dict[str, int]:
         """Return the counts of outbox and inbox."""

@@ -141,7 +141,9 @@ class _Reader:
         self._permits = [a for a in case.permits if names(a.recipient, standing, roles)]
         self._refusals = [a for a in case.refusals if names(a.recipient, standing, roles)]
         self._laws = [
-            b for b in case.laws if b.role in roles and (self._has_part or not b.part_only)
+            b
+            for b in case.laws
+            if self._at_home and b.role in roles and (self._has_part or not b.part_only)
         ]
         self._brings: dict[str, set[str]] = {}
         """Purpose -> the roles in force that bring it."""

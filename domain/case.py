@@ -146,6 +146,7 @@ class Case:
     notices: frozenset[str] = frozenset()
     identity_records: frozenset[str] = frozenset()
     happened: frozenset[str] = frozenset()
+    """Names of the events of `CUSTODY` that are in the case."""
     keys: Mapping[tuple[str, int, int], KeyOpened] = field(default_factory=dict)
     """(writer, category number, epoch) -> the key."""
     epochs: Mapping[tuple[str, int], int] = field(default_factory=dict)
@@ -189,13 +190,14 @@ class Case:
 def evolve(case: Case, event: ev.CaseEvent, recorded_ms: int) -> Case:
     """Return the case after `event`, which the hub recorded at `recorded_ms`."""
     name = type(event).__name__
-    known = name in case.happened
+    followed = name in CUSTODY
     case = replace(
         case,
         version=case.version + 1,
-        custody_seq=case.custody_seq + (name in CUSTODY),
+        custody_seq=case.custody_seq + followed,
         opened_by=case.opened_by or event.head.agency,
-        happened=case.happened if known else case.happened | {name},
+        # No more than the custodian knows, or its decisions would differ from the hub's.
+        happened=case.happened | {name} if followed else case.happened,
     )
     return _apply(case, event, recorded_ms)
 

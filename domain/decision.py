@@ -180,6 +180,8 @@ def _statutory(a: _Asked) -> Decision | None:
 
 
 def _by_law(a: _Asked) -> Decision | None:
+    if a.standing.country != a.home_country:
+        return None  # a country's law binds its own agencies
     for basis in a.legal_bases:
         if (
             applies(basis, a.state)

@@ -11,6 +11,8 @@ from typing import Any, Protocol
 from domain.action import Action
 from domain.messages import FollowedItem, SignedRelease
 
+FOREVER_MS = (1 << 63) - 1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
@@ -67,6 +69,8 @@ class KeptKey:
     category: int
     epoch: int
     boxed: bytes
+    not_after_ms: int = FOREVER_MS
+    """First instant at which it may no longer be used; a reader that is cut off stops by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

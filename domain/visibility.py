@@ -91,7 +91,8 @@ def _recipients(event: ev.CaseEvent, case: Case) -> Iterator[ev.Recipient]:
         return
     consent_id = getattr(event, "consent_id", None)
     for act in (*case.acts.values(), *case.ended_acts.values()):
-        if consent_id in (act.id, None):
+        # Taking back a refusal must not tell whom it named that there is a case.
+        if act.permit and consent_id in (act.id, None):
             yield act.recipient
 
 

@@ -155,6 +155,16 @@ class Parts:
         """Return the Ed25519 public key of a part."""
         return self.signing.public_key(self.secret(part, "signing").reveal())
 
+    def public_keys(self, agency: str) -> tuple[bytes, bytes]:
+        """Return an agency's (signing key, opening key), made at first use."""
+        part = f"gateways/{agency}"
+        seed = self.secret(part, "opening").reveal()
+        return self.public_key(part), self.sealing.opening_key(seed)
+
+    def has_keys(self, agency: str) -> bool:
+        """Return whether the agency's keys lie here, so that its gateway can run here."""
+        return (self.settings.data / "gateways" / agency / "keys").is_dir()
+
     def registrars(self) -> dict[str, bytes]:
         """Return the pinned registrars, id -> public key."""
         return {name: self.public_key(f"registrars/{name}") for name in REGISTRARS}
@@ -327,7 +337,12 @@ def build_gateway(
     )
     outbox = Outbox(**common, store=store, sealer=sealer, hub=hub, custodian=custodian)
     inbox = Inbox(
-        **common, store=store, signing=parts.signing, hub=hub, directory=parts.directory()
+        **common,
+        store=store,
+        signing=parts.signing,
+        hub=hub,
+        directory=parts.directory(),
+        clock=now_ms,
     )
     gateway = Gateway(
         agency=agency,
@@ -355,6 +370,11 @@ def build_registering(parts: Parts, operator: GatewayProcess) -> Registering:
         operator.gateway.outbox,
         [(name, signs(name)) for name in REGISTRARS],
     )
+
+
+def public_hub_link(address: str) -> HttpHubLink:
+    """Return a link for what a hub shows to everybody."""
+    return HttpHubLink(address, "", b"", Secret(b""))
 
 
 def gateway_link(parts: Parts, agency: str, address: str) -> HttpGatewayLink:

@@ -6,7 +6,7 @@ releasing for a case whose numbers have a gap. It never has access to a sealed f
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from uuid import uuid4
 
@@ -15,6 +15,7 @@ from domain.action import Action
 from domain.audience import Audience
 from domain.case import Case, evolve
 from domain.errors import HubError, NotAuthentic, Refused
+from domain.gateway import FOREVER_MS
 from domain.messages import (
     FollowedItem,
     FollowedPage,
@@ -41,10 +42,19 @@ from services.directory import Directory, fingerprint
 
 HELD_CASES = 5_000
 PAGE = 200
-FOREVER_MS = (1 << 63) - 1
+
 
 KeyName = tuple[int, int]
 """(category number, epoch)."""
+
+
+@dataclass(slots=True)
+class _Due:
+    """What consent lets one recipient have of one writer's keys now."""
+
+    names: set[KeyName] = field(default_factory=set)
+    bases: set[str] = field(default_factory=set)
+    """Ids of the acts and codes of the laws that it rests on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,9 +198,9 @@ class Custodian:
         return ReleasePage(items=items, seq=held[-1].seq if held else after)
 
     def _item(self, held: HeldRelease) -> ReleaseItem:
-        due = self._due(held.case_id).get((held.recipient, held.writer), frozenset())
+        due = self._due(held.case_id).get((held.recipient, held.writer), _Due())
         signed: tuple[SignedRelease, ...] = ()
-        if held.state and held.state == self._state(held.recipient, due):
+        if held.state and held.state == self._state(held.case_id, held.recipient, due):
             box = self._shreds.box(held.case_id)
             place = _release_place(held.recipient, held.writer)
             signed = tuple(_split(box.open(boxed, place)) for boxed in held.boxed)
@@ -208,31 +218,31 @@ class Custodian:
         due = self._due(case_id)
         changed = []
         for recipient, writer in due.keys() | before.keys():
-            names = due.get((recipient, writer), frozenset())
-            state = self._state(recipient, names)
+            now_due = due.get((recipient, writer), _Due())
+            state = self._state(case_id, recipient, now_due)
             held = before.get((recipient, writer))
             if (held.state if held else b"") != state:
-                changed.append(self._release(case_id, recipient, writer, names, state))
+                changed.append(self._release(case_id, recipient, writer, now_due, state))
         return changed
 
-    def _due(self, case_id: str) -> Mapping[tuple[str, str], frozenset[KeyName]]:
+    def _due(self, case_id: str) -> Mapping[tuple[str, str], _Due]:
         """Return (recipient, writer) -> the keys that consent lets the recipient have now."""
         followed = self._case(case_id)
         if case_id in self.gaps:
             return {}
         case = self._without_withdrawn(followed.case)
         audience = self._audience(case)
-        due: dict[tuple[str, str], set[KeyName]] = {}
-        for view in audience.seats:
-            for (writer, category, epoch), key in case.keys.items():
-                if writer == view.seat.agency or not view.mask(key.recorded_ms) & (1 << category):
-                    continue
-                due.setdefault((view.seat.agency, writer), set()).add((category, epoch))
         held = {(k.writer, k.category, k.epoch) for k in self._custody.held(case_id)}
-        return {
-            pair: frozenset(n for n in names if (pair[1], *n) in held)
-            for pair, names in due.items()
-        }
+        due: dict[tuple[str, str], _Due] = {}
+        for view in audience.seats:
+            for name, key in case.keys.items():
+                writer, category, epoch = name
+                opens = view.mask(key.recorded_ms) & (1 << category)
+                if name in held and writer != view.seat.agency and opens:
+                    one = due.setdefault((view.seat.agency, writer), _Due())
+                    one.names.add((category, epoch))
+                    one.bases.update(view.basis(key.recorded_ms))
+        return due
 
     def _audience(self, case: Case) -> Audience:
         world = replace(self._world, registry=self._directory.registry)
@@ -251,30 +261,49 @@ class Custodian:
         }
         return replace(case, acts=acts)
 
-    def _state(self, recipient: str, names: frozenset[KeyName]) -> bytes:
-        """Return what a release is of: which keys, to which opening key; empty for none."""
+    def _state(self, case_id: str, recipient: str, due: _Due) -> bytes:
+        """Return what a release is of: which keys, to which opening key, until when; or nothing."""
         key = self._directory.registry.opening_key(recipient, self._clock())
-        if not names or key is None:
+        if not due.names or key is None:
             return b""
-        listed = b"".join(bytes([c]) + e.to_bytes(4, "big") for c, e in sorted(names))
-        return sha256(fingerprint(key) + listed).digest()
+        listed = b"".join(bytes([c]) + e.to_bytes(4, "big") for c, e in sorted(due.names))
+        until = self._until(case_id, due).to_bytes(8, "big")
+        return sha256(fingerprint(key) + until + listed).digest()
+
+    def _until(self, case_id: str, due: _Due) -> int:
+        """Return the instant after which nothing that a release rests on holds any more."""
+        acts = self._case(case_id).case.acts
+        ends = [acts[b].not_after if b in acts else None for b in due.bases]
+        return max(FOREVER_MS if end is None else end for end in ends)
 
     def _release(
-        self, case_id: str, recipient: str, writer: str, names: frozenset[KeyName], state: bytes
+        self, case_id: str, recipient: str, writer: str, due: _Due, state: bytes
     ) -> HeldRelease:
         boxed: tuple[bytes, ...] = ()
         if state:
             box, place = self._shreds.box(case_id), _release_place(recipient, writer)
-            keys = self._open_keys(case_id, writer, names)
+            facts = KeyRelease(
+                release_id=str(uuid4()),
+                hub=self._me.hub,
+                case_id=case_id,
+                writer=writer,
+                recipient=recipient,
+                recipient_key_fp=b"",
+                basis=" ".join(sorted(due.bases)),
+                not_after_ms=self._until(case_id, due),
+                issuer=self._me.id,
+                issued_at_ms=self._clock(),
+            )
+            keys = self._open_keys(case_id, writer, due.names)
             boxed = tuple(
                 box.seal(release.signature + release.encode(), place)
-                for release in self._wrapped(case_id, recipient, writer, keys)
+                for release in self._wrapped(facts, keys)
             )
         return HeldRelease(
             seq=0, case_id=case_id, recipient=recipient, writer=writer, state=state, boxed=boxed
         )
 
-    def _open_keys(self, case_id: str, writer: str, names: frozenset[KeyName]) -> list[DataKey]:
+    def _open_keys(self, case_id: str, writer: str, names: set[KeyName]) -> list[DataKey]:
         """Return the named keys that are the ones the log committed to."""
         case, box = self._case(case_id).case, self._shreds.box(case_id)
         scope = Scope(hub=self._me.hub, writer=writer, case_id=case_id)
@@ -293,26 +322,15 @@ class Custodian:
             found.append(key)
         return sorted(found, key=lambda k: (k.category, k.epoch))
 
-    def _wrapped(
-        self, case_id: str, recipient: str, writer: str, keys: Sequence[DataKey]
-    ) -> Iterable[KeyRelease]:
-        now = self._clock()
-        opening_key = self._directory.registry.opening_key(recipient, now)
+    def _wrapped(self, facts: KeyRelease, keys: Sequence[DataKey]) -> Iterable[KeyRelease]:
+        """Return the signed releases that carry `keys` to the recipient named in `facts`."""
+        registry = self._directory.registry
+        opening_key = registry.opening_key(facts.recipient, facts.issued_at_ms)
         if opening_key is None:
             return
+        facts = replace(facts, recipient_key_fp=fingerprint(opening_key))
         for bundle in encode_bundles(keys):
-            release = KeyRelease(
-                release_id=str(uuid4()),
-                hub=self._me.hub,
-                case_id=case_id,
-                writer=writer,
-                recipient=recipient,
-                recipient_key_fp=fingerprint(opening_key),
-                basis="consent",
-                not_after_ms=FOREVER_MS,
-                issuer=self._me.id,
-                issued_at_ms=now,
-            )
+            release = replace(facts, release_id=str(uuid4()))
             sealed = self._sealing.wrap(opening_key, release.info, bundle)
             release = replace(release, sealed=sealed)
             seed = self._me.signing_seed.reveal()

@@ -1,10 +1,14 @@
 """A member agency, and the registry facts that make it one."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from domain.standing import Agency
 from services.gateway.sealer import b64
-from services.registering import Registering
+
+Record = Callable[[str, Mapping[str, Any]], Awaitable[None]]
+"""Records one registry fact, by event name and fields."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,14 +27,18 @@ class Member:
         return frozenset(p for purposes in self.roles.values() for p in purposes)
 
 
+def member_of(agency: Agency, at_ms: int) -> Member:
+    """Return a registered agency as a member, with the roles in force."""
+    roles = {role: tuple(sorted(p)) for role, p in agency.standing(at_ms).roles.items()}
+    return Member(id=agency.id, name=agency.name, country=agency.country, roles=roles)
+
+
 async def register(
-    registering: Registering, member: Member, signing_key: bytes, opening_key: bytes, now_ms: int
+    record: Record, member: Member, signing_key: bytes, opening_key: bytes, now_ms: int
 ) -> None:
     """Register, designate and publish the keys of a member."""
     about = {"agency": member.id}
-    await registering.record(
-        "AgencyRegistered", {**about, "name": member.name, "country": member.country}
-    )
+    await record("AgencyRegistered", {**about, "name": member.name, "country": member.country})
     for role, purposes in member.roles.items():
         facts = {
             "role": role,
@@ -39,7 +47,7 @@ async def register(
             "valid_to": None,
             "designated_by": "demonstration",
         }
-        await registering.record("AgencyDesignated", {**about, **facts})
+        await record("AgencyDesignated", {**about, **facts})
     keys = {
         "signing_key": b64(signing_key),
         "opening_key": b64(opening_key),
@@ -47,4 +55,4 @@ async def register(
         "previous": None,
         "previous_signature": None,
     }
-    await registering.record("AgencyKeyPublished", {**about, **keys})
+    await record("AgencyKeyPublished", {**about, **keys})

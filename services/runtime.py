@@ -10,6 +10,8 @@ import logging
 import socket
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
+from time import perf_counter
 from typing import Any
 
 import uvicorn
@@ -27,11 +29,13 @@ from services.bootstrap import (
     build_registering,
     now_ms,
 )
-from services.http.console import OneTimeLogin, console_routes
+from services.http.console import console_routes
 from services.http.custodian import CustodianParts, custodian_app
 from services.http.gateway import GatewayParts, gateway_app
 from services.http.hub import LOG, hub_app
-from services.members import Member, register
+from services.http.login import OneTimeLogin
+from services.members import Member, member_of, register
+from services.registering import Registering
 from services.signals import wait
 
 PROJECT_STEP = 100
@@ -40,6 +44,12 @@ FIRST_BACKOFF, LAST_BACKOFF = 0.05, 5.0
 LONG_POLL = 20.0
 STOP_SECONDS = 3.0
 
+OPERATOR = Member(
+    id=COORDINATOR,
+    name="National Coordinator",
+    country="GB",
+    roles={"nrm_coordinator": ()},
+)
 log = logging.getLogger(__name__)
 
 
@@ -57,9 +67,14 @@ class Office:
     """One agency's gateway as it runs."""
 
     member: Member
-    address: str
+    listener: socket.socket
     process: GatewayProcess
     login: OneTimeLogin
+
+    @property
+    def address(self) -> str:
+        """Where the gateway is reached."""
+        return _address(self.listener)
 
     def login_address(self) -> str:
         """Return a new address that logs a person in, once."""
@@ -72,31 +87,45 @@ class Mechanism:
     def __init__(self, parts: Parts, members: Sequence[Member], port: int = 0) -> None:
         """Listen on loopback from `port` on (0: any free ports)."""
         self._parts = parts
-        self._members = members
-        self._sockets = [_listen(port + n if port else 0) for n in range(len(members) + 2)]
-        addresses = [f"http://127.0.0.1:{s.getsockname()[1]}" for s in self._sockets]
-        self.hub_address, self.custodian_address = addresses[:2]
+        sockets = _sockets(port)
+        self._hub_socket, self._custodian_socket = next(sockets), next(sockets)
+        self._operator_socket = next(sockets)
+        self.hub_address = _address(self._hub_socket)
+        self.custodian_address = _address(self._custodian_socket)
+        self.operator_address = _address(self._operator_socket)
         self.hub: HubParts = build_hub(parts, self.hub_address)
         self.custodian: CustodianProcess = build_custodian(
             parts, self.custodian_address, self.hub_address
         )
         self._operator = self._gateway(COORDINATOR)
-        self.offices = {
-            member.id: Office(
-                member=member,
-                address=address,
-                process=self._gateway(member.id),
-                login=OneTimeLogin(now_ms),
-            )
-            for member, address in zip(members, addresses[2:], strict=True)
-        }
+        self.offices = {m.id: self._office(m, next(sockets)) for m in self._everybody(members)}
         self._tasks: list[asyncio.Task[None]] = []
         self._serving: list[asyncio.Task[None]] = []
         self._servers: list[_Server] = []
-        self.on_projected: Callable[[float], None] = lambda _: None
-        """Told the time in ms from recorded to readable of each event."""
+        self.on_projected: Callable[[list[float], float], None] = lambda *_: None
+        """Told, per step of the projector, each event's time in ms from recorded to readable,
+        and the seconds that the step took."""
         self.on_withdrawn: Callable[[float], None] = lambda _: None
         """Told the time in ms from a withdrawal recorded to its releases gone."""
+
+    def _everybody(self, members: Sequence[Member]) -> list[Member]:
+        """Return `members` and whoever was registered later and has keys here."""
+        named = {COORDINATOR, *(m.id for m in members)}
+        registered = self.hub.hub.accepting.world.registry.agencies
+        later = [
+            member_of(agency, now_ms())
+            for agency in registered.values()
+            if agency.id not in named and self._parts.has_keys(agency.id)
+        ]
+        return [*members, *later]
+
+    def _office(self, member: Member, listener: socket.socket) -> Office:
+        return Office(
+            member=member,
+            listener=listener,
+            process=self._gateway(member.id),
+            login=OneTimeLogin(now_ms),
+        )
 
     def _gateway(self, agency: str) -> GatewayProcess:
         return build_gateway(self._parts, agency, self.hub_address, self.custodian_address)
@@ -105,53 +134,41 @@ class Mechanism:
         """Start every part and register the members that the registry does not know yet."""
         self._start(self.hub.hub.accepting.run())
         self._start(self._project())
-        self._serve(0, hub_app(self.hub.hub))
+        self._serve(self._hub_socket, hub_app(self.hub.hub))
         self._start(self._follow())
         parts = CustodianParts(
             custodian=self.custodian.custodian,
             tokens=self.custodian.tokens,
             signals=self.custodian.signals,
         )
-        self._serve(1, custodian_app(parts))
+        self._serve(self._custodian_socket, custodian_app(parts))
+        registering = build_registering(self._parts, self._operator)
+        operator = GatewayParts(
+            gateway=self._operator.gateway,
+            token=self._operator.token,
+            registering=registering,
+        )
+        self._serve(self._operator_socket, gateway_app(operator))
         self._start(self._operator.gateway.run(()))
-        await self._register()
-        for number, office in enumerate(self.offices.values(), start=2):
-            await self._open(number, office)
+        await self._register(registering)
+        for office in self.offices.values():
+            await self._open(office)
         self._start(self._ring())
         return self
 
-    async def _register(self) -> None:
-        registering = build_registering(self._parts, self._operator)
+    async def _register(self, registering: Registering) -> None:
         registry = self.hub.hub.accepting.world.registry
-        for member in self._members_and_coordinator():
-            part = f"gateways/{member.id}"
+        for member in (OPERATOR, *(o.member for o in self.offices.values())):
             if registry.signing_key(member.id, now_ms()) is None:
-                await register(
-                    registering,
-                    member,
-                    self._parts.public_key(part),
-                    self._parts.sealing.opening_key(self._parts.secret(part, "opening").reveal()),
-                    now_ms(),
-                )
+                keys = self._parts.public_keys(member.id)
+                await register(registering.record, member, *keys, now_ms())
 
-    def _members_and_coordinator(self) -> list[Member]:
-        coordinator = Member(
-            id=COORDINATOR,
-            name="National coordinator",
-            country=self._parts.world.home,
-            roles={"nrm_coordinator": ("monitoring",)},
-        )
-        return [coordinator, *self._members]
-
-    async def _open(self, number: int, office: Office) -> None:
+    async def _open(self, office: Office) -> None:
         gateway = office.process.gateway
         await gateway.inbox.refresh_directory()
-        face = GatewayParts(
-            gateway=gateway,
-            token=office.process.token,
-            console=tuple(console_routes(gateway, office.login)),
-        )
-        self._serve(number, gateway_app(face))
+        console = console_routes(gateway, office.login, language=self._parts.language, clock=now_ms)
+        face = GatewayParts(gateway=gateway, token=office.process.token, console=tuple(console))
+        self._serve(office.listener, gateway_app(face))
         self._start(gateway.run(sorted(office.member.purposes)))
 
     async def __aexit__(self, *_: object) -> None:
@@ -181,28 +198,31 @@ class Mechanism:
         task.add_done_callback(_report)
         self._tasks.append(task)
 
-    def _serve(self, number: int, app: Any) -> None:
+    def _serve(self, listener: socket.socket, app: Any) -> None:
         config = uvicorn.Config(
             app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1
         )
         server = _Server(config)
         self._servers.append(server)
-        self._serving.append(asyncio.create_task(server.serve(sockets=[self._sockets[number]])))
+        self._serving.append(asyncio.create_task(server.serve(sockets=[listener])))
 
     async def _project(self) -> None:
         """Project whatever the log has new, and wake the feeds' readers."""
         signals, projector = self.hub.hub.signals, self.hub.projector
         while True:
             news = signals.listen(LOG)
+            started = perf_counter()
             step = projector.step(PROJECT_STEP)
+            seconds = perf_counter() - started
             if not step.recorded_ms:
                 await wait(news, LAST_BACKOFF)
                 continue
             news.cancel()
             now = now_ms()
-            for recorded in step.recorded_ms:
-                self.hub.metrics.projected(now - recorded)
-                self.on_projected(now - recorded)
+            latencies = [float(now - recorded) for recorded in step.recorded_ms]
+            for latency in latencies:
+                self.hub.metrics.projected(latency)
+            self.on_projected(latencies, seconds)
             signals.notify(step.seats)
             await asyncio.sleep(0)
 
@@ -235,6 +255,16 @@ class Mechanism:
                     if result.status == "refused":
                         log.warning("a clock's event was refused: %s", result.code)
             await asyncio.sleep(CLOCK_SECONDS)
+
+
+def _sockets(port: int) -> Iterator[socket.socket]:
+    """Yield listening sockets from `port` on; any free ones if it is 0."""
+    for number in count():
+        yield _listen(port + number if port else 0)
+
+
+def _address(listener: socket.socket) -> str:
+    return f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 def _listen(port: int) -> socket.socket:

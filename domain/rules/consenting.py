@@ -1,12 +1,13 @@
 """Rules of consent acts: what may be recorded as the person's word, by whom.
 
 An act counts only when recorded by an agency that has a settled part in the case, and that
-part may not rest on the very act it records. Taking back is always as easy as giving.
+part may not rest on the very act it records. Taking back a consent is as easy as giving it;
+taking back a refusal opens, and is held to the rules of giving.
 """
 
 from domain import events as ev
 from domain.case import Case, ConsentEvent
-from domain.consent import STATUTORY, Act, Basis
+from domain.consent import STATUTORY, Act, Basis, names
 from domain.errors import Refused
 from domain.rules.world import World
 from domain.vocabulary import CRIMINAL_JUSTICE, Purpose, mask_of
@@ -32,14 +33,14 @@ def check(event: ConsentEvent, case: Case, world: World, at: int) -> None:
         case ev.ConsentRenewed():
             _settled(event.head.agency, case)
             act = _standing_consent(event.consent_id, case)
-            _own_ground(event.head.agency, act, case)
+            _own_ground(event.head.agency, act, case, world, at)
             _period(at, event.not_after, act.basis, world)
         case ev.ConsentExpired():
             act = _standing_consent(event.consent_id, case)
             if act.not_after is None or at < act.not_after:
                 raise Refused("NOT_DUE", "the act still holds")
         case ev.ConsentWithdrawn():
-            _withdrawn(event, case)
+            _withdrawn(event, case, world, at)
 
 
 def _given(event: ev.ConsentGiven, case: Case, world: World, at: int) -> None:
@@ -75,7 +76,7 @@ def _period(starts: int, not_after: int, basis: str, world: World) -> None:
         )
 
 
-def _withdrawn(event: ev.ConsentWithdrawn, case: Case) -> None:
+def _withdrawn(event: ev.ConsentWithdrawn, case: Case, world: World, at: int) -> None:
     if event.consent_id is None:
         if not any(act.permit for act in case.acts.values()):
             raise Refused("ALREADY_DONE", "no consent stands in this case")
@@ -83,6 +84,15 @@ def _withdrawn(event: ev.ConsentWithdrawn, case: Case) -> None:
         raise Refused("ALREADY_DONE", "the act was taken back already")
     elif event.consent_id not in case.acts:
         raise Refused("CONSENT_UNKNOWN", "no such act in this case")
+    elif not case.acts[event.consent_id].permit:
+        _lifted(event.head.agency, case.acts[event.consent_id], case, world, at)
+
+
+def _lifted(agency: str, refusal: Act, case: Case, world: World, at: int) -> None:
+    """Refuse to take back a refusal, which opens as a consent does, to who may not give one."""
+    _settled(agency, case)
+    if _named(refusal, agency, world, at):
+        raise Refused("REFUSAL_NAMES_YOU", "another agency of the case must record this")
 
 
 def _not_wider(event: ev.ConsentNarrowed, act: Act) -> None:
@@ -98,11 +108,16 @@ def _settled(agency: str, case: Case) -> None:
         )
 
 
-def _own_ground(agency: str, act: Act, case: Case) -> None:
+def _own_ground(agency: str, act: Act, case: Case, world: World, at: int) -> None:
     """Refuse an agency to prolong the act that alone lets it in."""
     has_other_ground = agency in (case.opened_by, case.authority)
-    if act.recipient.agency == agency and not has_other_ground:
+    if _named(act, agency, world, at) and not has_other_ground:
         raise Refused("PART_RESTS_ON_ACT", "another agency of the case must record this")
+
+
+def _named(act: Act, agency: str, world: World, at: int) -> bool:
+    standing = world.standing(agency, at)
+    return names(act.recipient, standing, standing.roles)
 
 
 def _fresh(consent_id: str, case: Case) -> None:

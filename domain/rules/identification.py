@@ -102,6 +102,8 @@ def _referral_into_nrm(
     _known("AGE_GROUP_UNKNOWN", event.age_group, _AGE_GROUPS)
     _require(case.opened, "CASE_NOT_OPEN", "open the case first")
     _require(case.referrer is None, "ALREADY_DONE", "the person is referred already")
+    in_doubt = event.age_group == "adult" and case.child
+    _require(not in_doubt, "AGE_IN_DOUBT", "refer as a child until the person's age is decided")
     _is_authority(event.competent_authority, world, at)
     may_be_child = event.age_group != "adult"
     if may_be_child and not world.policy.child_referral_needs_consent:
@@ -177,7 +179,8 @@ def _review(
 def _reconsideration(
     event: ev.ReconsiderationRequested, decided: Grounds, world: World, at: int
 ) -> None:
-    _require(decided.outcome == "negative", "OUT_OF_ORDER", "only a negative decision is reviewed")
+    stands = decided.outcome == "negative" and not decided.reopened
+    _require(stands, "OUT_OF_ORDER", "only a negative decision that stands is reviewed")
     _require(not decided.reconsideration_open, "ALREADY_DONE", "asked for already")
     # The time runs from service: who was never served is never late.
     served = decided.served_at

@@ -7,11 +7,15 @@ from functools import cached_property
 from domain.agency import Registry
 from domain.audience import Audience, compile_audience
 from domain.case import Case, Referral
-from domain.consent import Standing
+from domain.consent import EMERGENCY, STATUTORY, Standing
 from domain.decision import Decision, Question, decide
 from domain.errors import Refused
+from domain.events import Recipient
 from domain.policy import Policy
 from domain.vocabulary import SEALED, Seat
+
+OVERRIDES = STATUTORY | EMERGENCY
+"""Bases that reach agencies without a part in the case."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +64,17 @@ class World:
 
     def readers(self, case: Case) -> frozenset[str]:
         """Return the agencies that could see something: the parts and the statutory readers."""
-        return case.parts | self._statutory_readers
+        ordered = [a.recipient for a in case.acts.values() if a.permit and a.basis in OVERRIDES]
+        named = (self._named(recipient) for recipient in ordered)
+        return case.parts.union(self._statutory_readers, *named)
+
+    def _named(self, recipient: Recipient) -> frozenset[str]:
+        if recipient.agency is not None:
+            return frozenset({recipient.agency})
+        if recipient.kind is not None:
+            return self.registry.with_roles({recipient.kind})
+        agencies = self.registry.agencies.values()
+        return frozenset(a.id for a in agencies if a.country == recipient.country)
 
     @cached_property
     def _statutory_readers(self) -> frozenset[str]:

@@ -57,7 +57,7 @@ class Gateway:
 
     async def pull_feed(self, purpose: str) -> bool:
         """Take one page of the seat's feed; return whether anything came."""
-        page = await self._hub.feed(purpose, self._store.place(f"feed {purpose}"), LONG_POLL)
+        page = await self._hub.feed(purpose, self.cursor(purpose), LONG_POLL)
         if not page.items:
             return False
         for event in await self.inbox.take(purpose, page):
@@ -67,8 +67,7 @@ class Gateway:
 
     async def pull_releases(self) -> bool:
         """Take one page of key releases; return whether anything came."""
-        after = int(self._store.place("releases") or 0)
-        page = await self._custodian.releases(after, LONG_POLL)
+        page = await self._custodian.releases(self.releases_seen, LONG_POLL)
         if not page.items:
             return False
         self.inbox.take_releases(page)
@@ -133,6 +132,15 @@ class Gateway:
             kept = self._store.since(number, BATCH)
         news.cancel()
         return [view for one in kept for view in self.inbox.opened(one.case_id, [one])]
+
+    def cursor(self, purpose: str) -> str:
+        """Return how far the seat's feed was taken."""
+        return self._store.place(f"feed {purpose}")
+
+    @property
+    def releases_seen(self) -> int:
+        """How far the custodian's releases were taken."""
+        return int(self._store.place("releases") or 0)
 
     def counts(self) -> Mapping[str, int]:
         """Return how many are queued, refused, kept, parked, opened and waiting to be deposited."""

@@ -5,7 +5,7 @@ directory, keys against the commitments in the log. What does not hold is parked
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from domain.errors import HubError, NotAuthentic
@@ -36,6 +36,7 @@ class Inbox:
         box: Boxing,
         hub: HubLink,
         directory: Directory,
+        clock: Callable[[], int],
     ) -> None:
         """Continue where the store stands."""
         self._office = office
@@ -46,6 +47,7 @@ class Inbox:
         self._box = box
         self._hub = hub
         self._directory = directory
+        self._clock = clock
         self._seed = office.opening_seed.reveal()
         self._opening_fp = fingerprint(sealing.opening_key(self._seed))
         self.alarms = 0
@@ -147,6 +149,7 @@ class Inbox:
                 boxed=self._box.seal(
                     key.dek, place_of(item.case_id, (item.writer, int(key.category), key.epoch))
                 ),
+                not_after_ms=release.not_after_ms,
             )
             for key in decode_bundle(bundle)
         ]
@@ -178,7 +181,14 @@ class Inbox:
 
     def _keyring(self, case_id: str, kept: Sequence[Kept]) -> Keyring:
         keys = self._store.keys(case_id)
-        return Keyring(self._office.hub, self._box, self._language, kept, keys)
+        return Keyring(
+            hub=self._office.hub,
+            box=self._box,
+            language=self._language,
+            kept=kept,
+            keys=keys,
+            now=self._clock(),
+        )
 
     def opened(self, case_id: str, kept: Sequence[Kept]) -> list[Mapping[str, Any]]:
         """Return `kept` events of a case as documents, opened as far as keys allow."""

@@ -58,16 +58,18 @@ class Keyring:
 
     def __init__(
         self,
+        *,
         hub: str,
         box: Boxing,
         language: Language,
         kept: Iterable[Kept],
         keys: Iterable[KeptKey],
+        now: int,
     ) -> None:
-        """Take the case's events (for the commitments) and its boxed keys."""
+        """Take the case's events (for the commitments) and its boxed keys that hold at `now`."""
         self._hub = hub
         self._box = box
-        self._boxed = {(k.writer, k.category, k.epoch): k for k in keys}
+        self._boxed = {(k.writer, k.category, k.epoch): k for k in keys if now < k.not_after_ms}
         self._logged = dict(_commitments(language, kept))
         self._open: dict[KeyName, bytes] = {}
 

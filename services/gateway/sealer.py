@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 from domain import events as ev
 from domain.action import Action
 from domain.errors import Malformed
-from domain.gateway import Command, KeptKey, Outgoing
+from domain.gateway import FOREVER_MS, Command, KeptKey, Outgoing
 from domain.messages import SignedRelease
 from domain.ports import Boxing, Language
 from domain.record import Field, Record
@@ -35,7 +35,6 @@ from domain.vocabulary import Category
 from services.directory import fingerprint
 from services.gateway.keyring import context_of, place_of
 
-FOREVER_MS = (1 << 63) - 1
 KEY_EVENT = "KeyEpochOpened"
 
 

@@ -18,6 +18,7 @@ from domain.messages import WhyQuestion
 from domain.secret import Secret
 from services.gateway.gateway import ANSWER_SECONDS, Gateway
 from services.http.problems import body_of, decoded, json_response, number_of, on_error, problem
+from services.registering import Registering
 
 BODY_LIMIT = 2 * 1024 * 1024
 COMMANDS_LIMIT = 100
@@ -50,6 +51,12 @@ class _Batch(msgspec.Struct, forbid_unknown_fields=True):
     commands: list[_Asked]
 
 
+class _Fact(msgspec.Struct, forbid_unknown_fields=True):
+    fact: str
+    facts: dict[str, Any]
+
+
+_FACT = msgspec.json.Decoder(_Fact)
 _ASKED = msgspec.json.Decoder(_Asked)
 _BATCH = msgspec.json.Decoder(_Batch)
 _WHY = msgspec.json.Decoder(WhyQuestion)
@@ -63,6 +70,8 @@ class GatewayParts:
     token: Secret
     """Bearer token of the agency's own systems and command line."""
     console: tuple[BaseRoute, ...] = ()
+    registering: Registering | None = None
+    """The coordinator's gateway alone can write registry facts."""
 
 
 def gateway_app(parts: GatewayParts) -> FastAPI:
@@ -82,6 +91,8 @@ def gateway_app(parts: GatewayParts) -> FastAPI:
         ("/health", "GET", face.health),
     ):
         app.add_route(path, endpoint, methods=[method])
+    if parts.registering is not None:
+        app.add_route("/v1/registry", face.record, methods=["POST"])
     app.routes.extend(parts.console)
     return app
 
@@ -89,6 +100,7 @@ def gateway_app(parts: GatewayParts) -> FastAPI:
 class _Face:
     def __init__(self, parts: GatewayParts) -> None:
         self._gateway = parts.gateway
+        self._registering = parts.registering
         self._token = sha256(parts.token.reveal()).digest()
 
     def _allow(self, request: Request) -> None:
@@ -141,6 +153,15 @@ class _Face:
         self._allow(request)
         asked = decoded(_WHY, await body_of(request, BODY_LIMIT))
         return json_response(await self._gateway.why(asked))
+
+    async def record(self, request: Request) -> Response:
+        """Record a registry fact, with the registrars' signatures."""
+        self._allow(request)
+        asked = decoded(_FACT, await body_of(request, BODY_LIMIT))
+        if self._registering is None:
+            raise Refused("NOT_THE_COORDINATOR", "only the coordinator writes registry facts")
+        await self._registering.record(asked.fact, asked.facts)
+        return json_response({"recorded": asked.fact})
 
     async def status(self, request: Request) -> Response:
         """Return the counts of outbox and inbox."""

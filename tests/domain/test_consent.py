@@ -1,4 +1,4 @@
-"""Rows about the agency, consents, refusals and referrals: deny by default, refusal beats consent."""
+"""Rows about the agency, consents, refusals and referrals: deny by default, no beats yes."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,0 +1,1 @@
+"""The demo: invented agencies and cases, and a second reading of the rules to check them by."""

@@ -1,0 +1,32 @@
+"""`python -m tests.bench`: one JSON object a line; ONLY=name in the environment for one of them."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tests.bench import accept
+from tests.bench.measuring import Measured
+
+BENCHES: Mapping[str, Callable[[Path], Iterator[Measured]]] = {
+    "accept_single": accept.single,
+    "accept_batch": accept.batch,
+}
+
+
+def main() -> None:
+    """Run every bench, or the one that ONLY names."""
+    only = os.environ.get("ONLY")
+    if only and only not in BENCHES:
+        raise SystemExit(f"ONLY is one of: {', '.join(BENCHES)}")
+    for name, bench in BENCHES.items():
+        if only in (None, "", name):
+            with TemporaryDirectory(prefix="nrm-bench-") as folder:
+                for measured in bench(Path(folder)):
+                    sys.stdout.write(measured.line() + "\n")
+                    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
