@@ -197,6 +197,27 @@ class SqliteGatewayStore:
         sql = "SELECT * FROM events WHERE case_id = ? ORDER BY recorded_ms, number"
         return [_kept(r) for r in self._rows(sql, case_id)]
 
+    def newest(self, case_id: str) -> Kept | None:
+        """Return the newest event of a case, in order of recording; None if there is none."""
+        sql = (
+            "SELECT * FROM events WHERE case_id = ? ORDER BY recorded_ms DESC, number DESC LIMIT 1"
+        )
+        rows = self._rows(sql, case_id)
+        return _kept(rows[0]) if rows else None
+
+    def key_events(self, case_id: str) -> Sequence[Kept]:
+        """Return the KeyEpochOpened events of a case."""
+        sql = "SELECT * FROM events WHERE case_id = ? AND type LIKE '%.KeyEpochOpened'"
+        return [_kept(r) for r in self._rows(sql, case_id)]
+
+    def unopened(self, case_id: str) -> Sequence[Kept]:
+        """Return the events of others in a case that show something and were never opened."""
+        sql = (
+            "SELECT * FROM events WHERE case_id = ? AND own = 0 AND opened = 0 AND categories <> 0"
+            " AND type NOT LIKE '%.KeyEpochOpened'"
+        )
+        return [_kept(r) for r in self._rows(sql, case_id)]
+
     def cases(self, limit: int, before: int = 0) -> Sequence[tuple[int, str]]:
         """Return (number of the newest event, case id), newest first."""
         sql = (

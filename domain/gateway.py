@@ -178,6 +178,18 @@ class GatewayStore(Protocol):
         """Return the events of a case in order of recording."""
         ...
 
+    def newest(self, case_id: str) -> Kept | None:
+        """Return the newest event of a case, in order of recording; None if there is none."""
+        ...
+
+    def key_events(self, case_id: str) -> Sequence[Kept]:
+        """Return the KeyEpochOpened events of a case: the commitments of its keys."""
+        ...
+
+    def unopened(self, case_id: str) -> Sequence[Kept]:
+        """Return the events of others in a case that show something and were never opened."""
+        ...
+
     def cases(self, limit: int, before: int = 0) -> Sequence[tuple[int, str]]:
         """Return (number of the newest event, case id), newest first, below `before` if given."""
         ...

@@ -270,6 +270,7 @@ def build_custodian(parts: Parts, address: str, hub_address: str) -> CustodianPr
     directory = parts.directory()
     custodian = Custodian(
         identity=identity,
+        language=parts.language,
         custody=SqliteCustody(str(folder / "custody.db")),
         shreds=SqliteShredKeys(str(folder / "shred.db"), box, parts.sealing.new_key),
         sealing=parts.sealing,

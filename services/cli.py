@@ -116,7 +116,7 @@ def demo(
     ] = None,
     data: Annotated[Path | None, typer.Option("--data", help="Keep the stores here.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the invented cases.")] = 1,
-    as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
+    as_json: AsJson = False,
 ) -> None:
     """Run invented cases through every part over HTTP, then check what was disclosed."""
     from services.demo.demo import run_demo  # noqa: PLC0415 - the demo is loaded only when it runs
@@ -136,7 +136,7 @@ def act(
     case: Annotated[str | None, typer.Option(help="Case id; without it a new case.")] = None,
     basis: Annotated[str, typer.Option(help="Legal basis acted on.")] = "consent",
     data: Data = DATA,
-    as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
+    as_json: AsJson = False,
 ) -> None:
     """Record one event as an agency: sealed, signed and sent by its gateway."""
     command = Command(
@@ -173,7 +173,7 @@ def case_show(
     case: str,
     agency: As,
     data: Data = DATA,
-    as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
+    as_json: AsJson = False,
 ) -> None:
     """Show every event of a case that the agency may see, opened as far as its keys go."""
     events = _do(_with_gateway(data, agency, lambda link: link.case(case)))
@@ -220,7 +220,7 @@ def feed_follow(
     agency: As,
     data: Data = DATA,
     after: Annotated[int, typer.Option(help="Number of the last event seen.")] = 0,
-    once: Annotated[bool, typer.Option(help="Stop when nothing new is there.")] = False,  # noqa: FBT002 - a flag
+    once: Annotated[bool, typer.Option(help="Stop when nothing new is there.")] = False,
 ) -> None:
     """Print what arrives at an agency, opened, as it arrives."""
     _do(_with_gateway(data, agency, lambda link: _follow(link, after, once=once)))

@@ -24,7 +24,7 @@ from domain.messages import (
     Shown,
     SignedRelease,
 )
-from domain.ports import Custody, HeldKey, HeldRelease, ShredKeys
+from domain.ports import Custody, HeldKey, HeldRelease, Language, ShredKeys
 from domain.rules.world import World
 from domain.sealing import (
     DataKey,
@@ -81,6 +81,7 @@ class Custodian:
         self,
         *,
         identity: Identity,
+        language: Language,
         custody: Custody,
         shreds: ShredKeys,
         sealing: Sealing,
@@ -91,6 +92,7 @@ class Custodian:
     ) -> None:
         """Take `world` for the policy; its registry is the checked `directory`'s."""
         self._me = identity
+        self._language = language
         self._custody = custody
         self._shreds = shreds
         self._sealing = sealing
@@ -343,7 +345,10 @@ class Custodian:
             if item.seq != followed.seq + 1:
                 self.gaps.add(case_id)
                 break
-            _, event, _ = self._directory.checked(item.event)
+            # Checked when it was taken in; what rests here is our own.
+            event = self._language.event(self._language.record(item.event.type, item.event.record))
+            if isinstance(event, ev.RegistryEvent):
+                break
             followed = _Followed(evolve(followed.case, event, item.event.recorded_ms), item.seq)
         self._cases[case_id] = followed
         self._cases.move_to_end(case_id)

@@ -1,12 +1,13 @@
 """Why may somebody see something, or why not: answered only to who has a right to know.
 
-An agency may ask about itself, about receivers of its own referrals, and about whoever an
-act that it recorded names. Any other question gets the answer of a case that does not exist.
+An agency with a part in the case may ask about itself, and, before it sends a referral, what
+a receiver would get. Any other question gets the answer of a case that does not exist.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
-from domain.case import Case
+from domain.case import Case, Referral
 from domain.decision import Question
 from domain.errors import Malformed, Refused
 from domain.messages import Why, WhyQuestion
@@ -35,14 +36,18 @@ class Explaining:
         self._clock = clock
 
     def why(self, asker: str, asked: WhyQuestion) -> Why:
-        """Return the decision about a new event that `asker` would write now."""
+        """Return the decision about an event that `asker` would write now.
+
+        About another agency it is taken as if `asker` had sent it a referral, so that the answer
+        does not tell whether that agency has a part already.
+        """
         category = Category.__members__.get(asked.category)
         if category not in SEALED:
             raise Malformed("CATEGORY_UNKNOWN", "use a sealed category of the vocabulary")
         case = self._case(asker, asked)
         now = self._clock()
         seat = Seat(asked.agency, asked.purpose)
-        writer = asker if asker != asked.agency else ""
+        writer = asker if asker != asked.agency else ""  # of what others wrote, if about itself
         question = Question(seat=seat, category=category, writer=writer, recorded_ms=now)
         decision = self._world().may_see(case, question, now)
         return Why(
@@ -56,15 +61,18 @@ class Explaining:
     def _case(self, asker: str, asked: WhyQuestion) -> Case:
         version = self._store.heads([asked.case_id]).get(asked.case_id, 0)
         case = self._book.at(asked.case_id, version, self._store).case if version else Case(id="")
-        if asker not in case.parts or not _may_ask(asker, asked.agency, case):
+        itself = asker == asked.agency
+        if asker not in (case.parts if itself else case.settled_parts):
             raise Refused("NO_SUCH_CASE", "there is no such case in which you have a part")
-        return case
+        return case if itself else _as_if_sent(case, asker, asked)
 
 
-def _may_ask(asker: str, about: str, case: Case) -> bool:
-    own_referral = any(r.sender == asker and r.receiver == about for r in case.referrals.values())
-    own_act = any(
-        a.recorded_by == asker and a.recipient.agency == about for a in case.acts.values()
+def _as_if_sent(case: Case, sender: str, asked: WhyQuestion) -> Case:
+    referral = Referral(
+        id="",
+        sender=sender,
+        receiver=asked.agency,
+        purpose=asked.purpose,
+        answer_due_at=0,
     )
-    referred = asker == case.referrer and about == case.authority
-    return asker == about or own_referral or own_act or referred
+    return replace(case, referrals={**case.referrals, referral.id: referral})

@@ -16,6 +16,8 @@ from domain.vocabulary import Purpose, Seat, names_of
 from services.casebook import CaseBook
 
 PAGE = 200
+_HELD_AUDIENCES = 2_000
+_HELD_MS = 60_000
 
 
 class FeedService:
@@ -38,38 +40,39 @@ class FeedService:
         self._book = book
         self._world = world
         self._clock = clock
+        self._compiled: dict[str, tuple[tuple[int, int], int, Audience]] = {}
+        """Case id -> (versions of case and registry, instant it ends, audience)."""
 
     def page(self, seat: Seat, cursor: str, limit: int = PAGE) -> FeedPage:
         """Return the entries of `seat` after `cursor`, each shown as consent stands now."""
-        at = Cursor.decode(cursor)
-        self._check_seat(seat)
+        at, now, world = Cursor.decode(cursor), self._clock(), self._world()
+        _check_seat(seat, world, now)
         entries = self._feeds.read(seat, at, min(limit, PAGE))
         recorded = self._store.read_positions([e.position for e in entries])
-        audiences = self._audiences({e.case_id for e in entries})
+        audiences = self._audiences({e.case_id for e in entries}, world, now)
         items = []
         for entry in entries:
             items.append(self._item(entry, recorded[entry.position], audiences[entry.case_id]))
             at = at.past(entry.lane, entry.seq)
         return FeedPage(items=tuple(items), cursor=at.encode())
 
-    def _check_seat(self, seat: Seat) -> None:
-        if seat.purpose not in set(Purpose):
-            raise Malformed("PURPOSE_UNKNOWN", "use a purpose of the vocabulary")
-        standing = self._world().standing(seat.agency, self._clock())
-        if not standing.active:
-            raise Refused(
-                "AGENCY_NOT_ACTIVE", "the agency is not registered, designated and unsuspended now"
-            )
-        if seat.purpose not in standing.purposes:
-            raise Refused("PURPOSE_NOT_MANDATED", "the agency has no seat for this purpose")
+    def _audiences(self, case_ids: set[str], world: World, now: int) -> dict[str, Audience]:
+        heads = self._store.heads(list(case_ids)) if case_ids else {}
+        return {c: self._audience(c, heads[c], world, now) for c in case_ids}
 
-    def _audiences(self, case_ids: set[str]) -> dict[str, Audience]:
-        heads = self._store.heads(list(case_ids))
-        return {c: self._audience(c, heads[c]) for c in case_ids}
-
-    def _audience(self, case_id: str, version: int) -> Audience:
-        case = self._book.at(case_id, version, self._store).case
-        return self._world().audience(case, self._clock())
+    def _audience(self, case_id: str, version: int, world: World, now: int) -> Audience:
+        """Return who may see what of the case now; compiled once while nothing changes."""
+        held = self._compiled.get(case_id)
+        stamp = (version, world.registry.version)
+        if held is not None and held[0] == stamp and now < held[1]:
+            return held[2]
+        audience = world.audience(self._book.at(case_id, version, self._store).case, now)
+        changes = (audience.next_change, world.registry.next_change(now))
+        until = min((c for c in changes if c is not None), default=now + _HELD_MS)
+        if len(self._compiled) >= _HELD_AUDIENCES:
+            self._compiled.clear()
+        self._compiled[case_id] = (stamp, until, audience)
+        return audience
 
     def _item(self, entry: Entry, recorded: Recorded, audience: Audience) -> FeedItem:
         mask = entry.mask & audience.mask(entry.seat, recorded.recorded_ms)
@@ -81,6 +84,16 @@ class FeedService:
             basis=entry.basis if mask else "",
             event=show(self._language, recorded, mask),
         )
+
+
+def _check_seat(seat: Seat, world: World, now: int) -> None:
+    if seat.purpose not in set(Purpose):
+        raise Malformed("PURPOSE_UNKNOWN", "use a purpose of the vocabulary")
+    standing = world.standing(seat.agency, now)
+    if not standing.active:
+        raise Refused("AGENCY_NOT_ACTIVE", "the agency is not registered, designated and active")
+    if seat.purpose not in standing.purposes:
+        raise Refused("PURPOSE_NOT_MANDATED", "the agency has no seat for this purpose")
 
 
 def show(language: Language, recorded: Recorded, mask: int) -> Shown:

@@ -113,6 +113,10 @@ class Gateway:
         """Return the hub's consent decision, with its reason."""
         return await self._hub.why(asked)
 
+    def agencies(self) -> list[Mapping[str, Any]]:
+        """Return the active agencies of the checked directory, with the purposes of each."""
+        return self.inbox.agencies()
+
     def case(self, case_id: str) -> list[Mapping[str, Any]]:
         """Return the events of a case, opened as far as keys allow, in order of recording."""
         kept = self._store.case(case_id)

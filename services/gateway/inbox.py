@@ -55,6 +55,15 @@ class Inbox:
         for item in store.registry():
             directory.take(item.seq, item.event)
 
+    def agencies(self) -> list[Mapping[str, Any]]:
+        """Return the agencies that are active now, by name, with their purposes."""
+        registry = self._directory.registry
+        return [
+            {"id": i, "name": registry.agencies[i].name, "purposes": sorted(standing.purposes)}
+            for i, standing in sorted(registry.standings(self._clock()).items())
+            if standing.active and standing.purposes
+        ]
+
     async def refresh_directory(self) -> None:
         """Follow the registry to its newest fact, checking each."""
         while True:
@@ -156,43 +165,37 @@ class Inbox:
 
     def _try_open(self, case_ids: set[str]) -> None:
         """Open once what can be opened now, so that tampering is noticed on arrival."""
-        counts = []
-        for case_id in case_ids:
-            kept = list(self._store.case(case_id))
-            keyring = self._keyring(case_id, kept)
-            for one in kept:
-                if not one.own and one.categories and not one.opened:
-                    counts.append((one.event_id, self._count_opened(one, keyring)))
-        self._store.opened([c for c in counts if c[1]])
+        counts = [
+            (one.event_id, self._count_opened(one, keyring))
+            for case_id in case_ids
+            if (waiting := self._store.unopened(case_id))
+            for keyring in (self._keyring(case_id),)
+            for one in waiting
+        ]
+        opened = [c for c in counts if c[1]]
+        if opened:
+            self._store.opened(opened)
 
     def _count_opened(self, one: Kept, keyring: Keyring) -> int:
         record = self._language.record(one.type, one.record)
-        try:
-            clear, shut = open_record(
-                self._office.hub, self._language, self._sealing, record, keyring
-            )
-        except HubError as e:
-            self.alarms += 1
-            log.warning("an event cannot be opened: %s", e.code)
-            return 0
+        clear, shut = open_record(self._office.hub, self._language, self._sealing, record, keyring)
         self.alarms += sum(code in ALARMS for code in shut.values())
         routing = sum(f.category is Category.ROUTING for f in record.fields)
         return len(clear) - routing
 
-    def _keyring(self, case_id: str, kept: Sequence[Kept]) -> Keyring:
-        keys = self._store.keys(case_id)
+    def _keyring(self, case_id: str) -> Keyring:
         return Keyring(
             hub=self._office.hub,
             box=self._box,
             language=self._language,
-            kept=kept,
-            keys=keys,
+            kept=self._store.key_events(case_id),
+            keys=self._store.keys(case_id),
             now=self._clock(),
         )
 
     def opened(self, case_id: str, kept: Sequence[Kept]) -> list[Mapping[str, Any]]:
         """Return `kept` events of a case as documents, opened as far as keys allow."""
-        keyring = self._keyring(case_id, self._store.case(case_id))
+        keyring = self._keyring(case_id)
         return [self._view(one, keyring) for one in kept]
 
     def _view(self, one: Kept, keyring: Keyring) -> Mapping[str, Any]:

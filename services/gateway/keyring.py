@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
 from domain import events as ev
-from domain.errors import Unreadable
+from domain.errors import NotAuthentic, Unreadable
 from domain.gateway import Kept, KeptKey
 from domain.ports import Boxing, Language
 from domain.record import Record
@@ -66,7 +66,7 @@ class Keyring:
         keys: Iterable[KeptKey],
         now: int,
     ) -> None:
-        """Take the case's events (for the commitments) and its boxed keys that hold at `now`."""
+        """Take the case's key events, for the commitments, and its boxed keys that hold `now`."""
         self._hub = hub
         self._box = box
         self._boxed = {(k.writer, k.category, k.epoch): k for k in keys if now < k.not_after_ms}
@@ -90,8 +90,6 @@ class Keyring:
 
 def _commitments(language: Language, kept: Iterable[Kept]) -> Iterator[tuple[KeyName, bytes]]:
     for one in kept:
-        if not one.type.endswith(".KeyEpochOpened"):
-            continue
         event = language.event(language.record(one.type, one.record))
         if isinstance(event, ev.KeyEpochOpened):
             for key in event.keys:
@@ -117,7 +115,8 @@ def open_record(
 ) -> tuple[dict[str, bytes], Mapping[str, str]]:
     """Return the plain Avro bytes by path of what could be opened, and why the rest could not.
 
-    The reason is WITHHELD, or the code of `Unreadable`; BAD_TAG and BAD_HEADER are alarms.
+    The reason is WITHHELD, or the code of the error; BAD_TAG, BAD_HEADER and KEY_SUBSTITUTED
+    are alarms.
     """
     head = language.event(record).head
     context = context_of(hub, language, record.type, head)
@@ -135,6 +134,6 @@ def open_record(
                 clear[field.path] = sealing.open_field(
                     dek, context, field.path, field.category, field.value
                 )
-            except Unreadable as e:
+            except (Unreadable, NotAuthentic) as e:
                 shut[field.path] = e.code
     return clear, shut

@@ -161,8 +161,8 @@ class Outbox:
         return writing
 
     def _load(self, case_id: str) -> _Writing:
-        events = self._store.case(case_id)
-        after = statement.digest(events[-1].statement) if events else ZEROS
+        newest = self._store.newest(case_id)
+        after = statement.digest(newest.statement) if newest else ZEROS
         return _Writing(self._own_keys(case_id).newest(), after)
 
     def _own_keys(self, case_id: str) -> OwnKeys:

@@ -52,6 +52,10 @@ class ConsoleGateway(Protocol):
         """Return how many are queued, refused, and alarms."""
         ...
 
+    def agencies(self) -> Sequence[Mapping[str, Any]]:
+        """Return the active agencies: id, name, purposes."""
+        ...
+
     async def why(self, asked: WhyQuestion) -> Why:
         """Return the hub's consent decision, with its reason."""
         ...
@@ -187,7 +191,13 @@ class _Console:
             case=view,
             draft=draft,
             faults=faults,
+            agencies=self._receivers(),
         )
+
+    def _receivers(self) -> dict[str, str]:
+        """Return the agencies that a referral can go to: id -> name."""
+        others = (a for a in self._gateway.agencies() if a["id"] != self._gateway.agency)
+        return {a["id"]: a["name"] for a in others}
 
     async def _preview(self, session: Session, view: CaseView, draft: Draft) -> Response:
         seed = str(uuid4())

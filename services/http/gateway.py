@@ -86,6 +86,7 @@ def gateway_app(parts: GatewayParts) -> FastAPI:
         ("/v1/cases", "GET", face.cases),
         ("/v1/cases/{case_id}", "GET", face.case),
         ("/v1/events", "GET", face.events),
+        ("/v1/agencies", "GET", face.agencies),
         ("/v1/why", "POST", face.why),
         ("/v1/status", "GET", face.status),
         ("/health", "GET", face.health),
@@ -147,6 +148,11 @@ class _Face:
         after = int(number_of(request, "after", 0))
         seconds = min(number_of(request, "wait", 0), WAIT_LIMIT)
         return json_response({"events": await self._gateway.since(after, seconds)})
+
+    async def agencies(self, request: Request) -> Response:
+        """Return the agencies that a referral can go to."""
+        self._allow(request)
+        return json_response({"agencies": self._gateway.agencies()})
 
     async def why(self, request: Request) -> Response:
         """Return one consent decision, with its reason."""

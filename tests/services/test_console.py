@@ -151,6 +151,12 @@ class FakeGateway:
     def counts(self) -> Mapping[str, int]:
         return {"queued": 2, "refused": 1, "alarms": 0}
 
+    def agencies(self) -> Sequence[Mapping[str, Any]]:
+        return [
+            {"id": ME, "name": "Our own", "purposes": ["protection_support"]},
+            {"id": OTHER, "name": "Another", "purposes": ["protection_support"]},
+        ]
+
     async def why(self, asked: WhyQuestion) -> Why:
         if self.error:
             raise self.error
