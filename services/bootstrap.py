@@ -20,7 +20,7 @@ from adapters.event_store import SqliteEventStore
 from adapters.feeds import SqliteFeeds
 from adapters.gateway_store import SqliteGatewayStore
 from adapters.http_links import HttpCustodianLink, HttpGatewayLink, HttpHubLink
-from adapters.keystore import FileKeystore
+from adapters.keystore import Cost, FileKeystore
 from adapters.metrics import HubMetrics
 from adapters.sealing import Box, CryptographySealing, self_test
 from adapters.signing import Ed25519Signing
@@ -122,7 +122,9 @@ class Parts:
         if part not in self._keystores:
             keys = self.folder(f"{part}/keys")
             keys.chmod(0o700)
-            self._keystores[part] = FileKeystore(keys, self._passphrase(part))
+            # A random passphrase has nothing to stretch; a person's has.
+            cost = None if self.settings.passphrase else Cost(memory_kib=64, iterations=1)
+            self._keystores[part] = FileKeystore(keys, self._passphrase(part), cost)
         return self._keystores[part]
 
     def _passphrase(self, part: str) -> Secret:

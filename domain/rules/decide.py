@@ -67,11 +67,17 @@ def check_actor(event: ev.Event, world: World, at: int) -> None:
 
 
 def _check_part(event: ev.CaseEvent, case: Case) -> None:
-    begins = case.version == 0 and isinstance(event, _OPENERS)
-    takes_part = event.head.agency in case.parts or (
-        case.version > 0 and isinstance(event, _BY_CLOCK)
-    )
-    if not (begins or takes_part):
+    """Refuse who has no part, and alike who acts in a case that nobody has begun.
+
+    Keys alone begin no case: else acting on an id that is free would be accepted, and the
+    difference would tell which ids are taken.
+    """
+    agency = event.head.agency
+    if case.status is Status.NEW:
+        takes_part = isinstance(event, _OPENERS) and case.opened_by in ("", agency)
+    else:
+        takes_part = agency in case.parts or isinstance(event, _BY_CLOCK)
+    if not takes_part:
         raise Refused("NO_SUCH_CASE", "there is no such case in which you have a part")
 
 

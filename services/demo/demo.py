@@ -51,7 +51,7 @@ class _Figures:
 async def fill(mechanism: Mechanism, parts: Parts, cases: int, seed: int = 1) -> None:
     """Make `cases` invented cases in a running mechanism and wait until everybody has them."""
     await _play(mechanism, parts, seeded(seed, cases, now_ms()), lambda _: None)
-    await _settled(mechanism)
+    await settled(mechanism)
 
 
 async def run_demo(
@@ -80,7 +80,7 @@ async def _run(
                 mechanism, parts, stories, lambda p: progress.update(bar, completed=p.cases)
             )
             accepting = time.perf_counter() - started
-            await _settled(mechanism)
+            await settled(mechanism)
         console.print("Checking every feed and every file ...")
         (data / "logs" / "metrics.txt").write_bytes(generate_latest(mechanism.hub.hub.metrics))
         disclosed = _disclosed(mechanism, parts)
@@ -132,7 +132,7 @@ async def _play(
             await link.close()
 
 
-async def _settled(mechanism: Mechanism) -> None:
+async def settled(mechanism: Mechanism) -> None:
     """Wait until every part has everything that was accepted."""
     while not all(_quiet(mechanism)):  # noqa: ASYNC110 - the parts are apart and share no event
         await asyncio.sleep(SETTLED_CHECK_SECONDS)
