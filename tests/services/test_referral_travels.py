@@ -102,7 +102,7 @@ async def test_data_after_a_withdrawal_are_under_keys_that_were_never_released(
     result = await world.done(POLICE, case, "PersonIdentityRecorded", **identity("Ravomir"))
     store = world.mechanism.hub.store
     language = world.parts.language
-    recorded = [r for r in store.read_case(case) if r.event_id == result.event_id][0]
+    recorded = next(r for r in store.read_case(case) if r.event_id == result.event_id)
     epochs = {
         int.from_bytes(f.value[4:8], "big")
         for f in language.record(recorded.type, recorded.body).fields
