@@ -20,7 +20,6 @@ from uuid import uuid4
 import typer
 import uvloop
 from rich.console import Console
-from rich.table import Table
 
 from domain import events as ev
 from domain.errors import HubError, Malformed, Refused, Unavailable
@@ -237,6 +236,8 @@ async def _follow(link: Any, after: int, *, once: bool) -> None:
 
 
 def _print_event(event: dict[str, Any]) -> None:
+    if event["type"] == "KeyEpochOpened":
+        return  # of no use to a reader; `--json` has it
     when = datetime.fromtimestamp(event["recorded_ms"] / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
     print(f"#{event['number']} {when} {event['type']} by {event['agency']} case {event['case_id']}")
     for name, value in event["fields"].items():
@@ -251,19 +252,15 @@ def _print_event(event: dict[str, Any]) -> None:
 def agency_list(data: Data = DATA) -> None:
     """List the registered agencies with roles, purposes and key fingerprints."""
     registry, now = _do(_registry(data))
-    table = Table("id", "name", "active", "roles", "purposes", "signing key (SHA-256)")
     for agency in registry.agencies.values():
-        standing = agency.standing(now)
-        key = agency.key(now)
-        table.add_row(
-            agency.id,
-            agency.name,
-            "yes" if standing.active else "no",
-            " ".join(standing.roles),
-            " ".join(sorted(standing.purposes)),
-            sha256(key.signing_key).hexdigest()[:16] if key else "",
+        standing, key = agency.standing(now), agency.key(now)
+        print(
+            f"{agency.id}  {agency.name} ({agency.country})", "" if standing.active else "INACTIVE"
         )
-    out.print(table)
+        for role, purposes in standing.roles.items():
+            print(f"    {role}: {', '.join(sorted(purposes)) or 'no purposes'}")
+        if key:
+            print(f"    signing key SHA-256 {sha256(key.signing_key).hexdigest()}")
 
 
 @agency_app.command("suspend")
