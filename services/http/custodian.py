@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 from fastapi import FastAPI
@@ -9,12 +10,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from domain.action import Action
-from domain.errors import HubError
-from domain.messages import Deposits
+from domain.messages import Deposits, ReleasePage
 from services.custodian import Custodian
 from services.http.auth import TokenIssuer
 from services.http.hub import WAIT_LIMIT
-from services.http.problems import body_of, decoded, json_response, number_of, on_error
+from services.http.openapi import Endpoint, application
+from services.http.problems import body_of, decoded, json_response, number_of
 from services.signals import Signals, wait
 
 BODY_LIMIT = 4 * 1024 * 1024
@@ -34,19 +35,57 @@ class CustodianParts:
 
 def custodian_app(parts: CustodianParts) -> FastAPI:
     """Return the ASGI application of a custodian."""
-    app = FastAPI(title="nrm-hub custodian", version="1", docs_url="/docs", redoc_url=None)
-    app.add_exception_handler(HubError, on_error)
     face = _Face(parts)
-    for path, method, endpoint in (
-        ("/oauth/token", "POST", parts.tokens.token),
-        ("/v1/identity", "GET", face.identity),
-        ("/v1/deposits", "POST", face.deposits),
-        ("/v1/withdrawals", "POST", face.withdrawals),
-        ("/v1/releases", "GET", face.releases),
-        ("/health", "GET", face.health),
-    ):
-        app.add_route(path, endpoint, methods=[method])
-    return app
+    return application(
+        "nrm-hub custodian",
+        [
+            Endpoint(
+                method="POST",
+                path="/oauth/token",
+                handler=parts.tokens.token,
+                answer=dict[str, Any],
+                public=True,
+            ),
+            Endpoint(
+                method="GET",
+                path="/v1/identity",
+                handler=face.identity,
+                answer=dict[str, bytes],
+                public=True,
+            ),
+            Endpoint(
+                method="POST",
+                path="/v1/deposits",
+                handler=face.deposits,
+                body=Deposits,
+                answer=dict[str, int],
+            ),
+            Endpoint(
+                method="POST",
+                path="/v1/withdrawals",
+                handler=face.withdrawals,
+                body=Action,
+                answer=dict[str, str],
+            ),
+            Endpoint(
+                method="GET",
+                path="/v1/releases",
+                handler=face.releases,
+                answer=ReleasePage,
+                query={
+                    "after": "Number of the last change seen.",
+                    "wait": "Seconds to wait for news, 30 at most.",
+                },
+            ),
+            Endpoint(
+                method="GET",
+                path="/health",
+                handler=face.health,
+                answer=dict[str, Any],
+                public=True,
+            ),
+        ],
+    )
 
 
 class _Face:

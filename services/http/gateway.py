@@ -12,12 +12,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from domain.errors import HubError, Malformed, NotAuthentic, Refused
+from domain.errors import Malformed, NotAuthentic, Refused
 from domain.gateway import Command, Result
-from domain.messages import WhyQuestion
+from domain.messages import Why, WhyQuestion
 from domain.secret import Secret
 from services.gateway.gateway import ANSWER_SECONDS, Gateway
-from services.http.problems import body_of, decoded, json_response, number_of, on_error, problem
+from services.http.openapi import Endpoint, application
+from services.http.problems import body_of, decoded, json_response, number_of, problem
 from services.registering import Registering
 
 BODY_LIMIT = 2 * 1024 * 1024
@@ -74,26 +75,68 @@ class GatewayParts:
     """The coordinator's gateway alone can write registry facts."""
 
 
+_WAIT = {"wait": "Seconds to wait at most, 30."}
+
+
 def gateway_app(parts: GatewayParts) -> FastAPI:
     """Return the ASGI application of a gateway."""
-    title = f"nrm-hub gateway of {parts.gateway.agency}"
-    app = FastAPI(title=title, version="1", docs_url="/docs", redoc_url=None)
-    app.add_exception_handler(HubError, on_error)
     face = _Face(parts)
-    for path, method, endpoint in (
-        ("/v1/actions", "POST", face.action),
-        ("/v1/actions/batch", "POST", face.batch),
-        ("/v1/cases", "GET", face.cases),
-        ("/v1/cases/{case_id}", "GET", face.case),
-        ("/v1/events", "GET", face.events),
-        ("/v1/agencies", "GET", face.agencies),
-        ("/v1/why", "POST", face.why),
-        ("/v1/status", "GET", face.status),
-        ("/health", "GET", face.health),
-    ):
-        app.add_route(path, endpoint, methods=[method])
+    endpoints = [
+        Endpoint(
+            method="POST",
+            path="/v1/actions",
+            handler=face.action,
+            body=_Asked,
+            answer=Result,
+            query=_WAIT,
+        ),
+        Endpoint(
+            method="POST",
+            path="/v1/actions/batch",
+            handler=face.batch,
+            body=_Batch,
+            answer=dict[str, list[Result]],
+            query=_WAIT,
+        ),
+        Endpoint(
+            method="GET",
+            path="/v1/cases",
+            handler=face.cases,
+            answer=dict[str, Any],
+            query={"limit": "Cases at most.", "before": "Number of the last case seen."},
+        ),
+        Endpoint(
+            method="GET", path="/v1/cases/{case_id}", handler=face.case, answer=dict[str, Any]
+        ),
+        Endpoint(
+            method="GET",
+            path="/v1/events",
+            handler=face.events,
+            answer=dict[str, Any],
+            query={"after": "Number of the last event seen."} | _WAIT,
+        ),
+        Endpoint(method="GET", path="/v1/agencies", handler=face.agencies, answer=dict[str, Any]),
+        Endpoint(method="POST", path="/v1/why", handler=face.why, body=WhyQuestion, answer=Why),
+        Endpoint(method="GET", path="/v1/status", handler=face.status, answer=dict[str, int]),
+        Endpoint(
+            method="GET",
+            path="/health",
+            handler=face.health,
+            answer=dict[str, str | None],
+            public=True,
+        ),
+    ]
     if parts.registering is not None:
-        app.add_route("/v1/registry", face.record, methods=["POST"])
+        endpoints.append(
+            Endpoint(
+                method="POST",
+                path="/v1/registry",
+                handler=face.record,
+                body=_Fact,
+                answer=dict[str, str],
+            )
+        )
+    app = application(f"nrm-hub gateway of {parts.gateway.agency}", endpoints)
     app.routes.extend(parts.console)
     return app
 

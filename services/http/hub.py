@@ -6,6 +6,7 @@ The two hot routes are plain ASGI endpoints; the OpenAPI page describes them all
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 from fastapi import FastAPI
@@ -14,8 +15,9 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from domain.errors import HubError, Malformed, Refused
-from domain.messages import Answers, FeedPage, Submission, WhyQuestion
+from domain.action import Outcome
+from domain.errors import Malformed, Refused
+from domain.messages import Answers, FeedPage, FollowedPage, Submission, Why, WhyQuestion
 from domain.ports import Language, SchemaCatalogue
 from domain.vocabulary import Seat
 from services.accepting import Accepting
@@ -23,7 +25,8 @@ from services.explaining import Explaining
 from services.feeds import FeedService
 from services.followers import Followers
 from services.http.auth import TokenIssuer
-from services.http.problems import body_of, decoded, json_response, number_of, on_error
+from services.http.openapi import Endpoint, application
+from services.http.problems import body_of, decoded, json_response, number_of
 from services.signals import Signals, wait
 
 BODY_LIMIT = 8 * 1024 * 1024
@@ -57,29 +60,100 @@ _SUBMISSION = msgspec.json.Decoder(Submission)
 _WHY = msgspec.json.Decoder(WhyQuestion)
 
 
+_CURSOR = {"cursor": "Where to go on, as the last page gave it.", "limit": "Entries at most, 200."}
+_WAIT = {"wait": "Seconds to wait for news, 30 at most."}
+_AFTER = {"after": "Number of the last one seen."}
+
+
 def hub_app(hub: Hub) -> FastAPI:
     """Return the ASGI application of a hub."""
-    app = FastAPI(title="nrm-hub hub", version="1", docs_url="/docs", redoc_url=None)
-    app.add_exception_handler(HubError, on_error)
     face = _Face(hub)
-    for path, method, endpoint in (
-        ("/oauth/token", "POST", hub.tokens.token),
-        ("/v1/actions", "POST", face.actions),
-        ("/v1/actions/{event_id}", "GET", face.answer),
-        ("/v1/feeds/{purpose}", "GET", face.feed),
-        ("/v1/feeds/{purpose}/events", "GET", face.events),
-        ("/v1/registry", "GET", face.registry),
-        ("/v1/custody", "GET", face.custody),
-        ("/v1/policy", "GET", face.policy),
-        ("/v1/why", "POST", face.why),
-        ("/schemas/ids/{number}", "GET", face.schema),
-        ("/subjects", "GET", face.subjects),
-        ("/health", "GET", face.health),
-        ("/ready", "GET", face.ready),
-        ("/metrics", "GET", face.metrics),
-    ):
-        app.add_route(path, endpoint, methods=[method])
-    return app
+    return application(
+        "nrm-hub hub",
+        [
+            Endpoint(
+                method="POST",
+                path="/oauth/token",
+                handler=hub.tokens.token,
+                answer=dict[str, Any],
+                public=True,
+            ),
+            Endpoint(
+                method="POST",
+                path="/v1/actions",
+                handler=face.actions,
+                body=Submission,
+                answer=Answers,
+            ),
+            Endpoint(
+                method="GET", path="/v1/actions/{event_id}", handler=face.answer, answer=Outcome
+            ),
+            Endpoint(
+                method="GET",
+                path="/v1/feeds/{purpose}",
+                handler=face.feed,
+                answer=FeedPage,
+                query=_CURSOR | _WAIT,
+            ),
+            Endpoint(
+                method="GET",
+                path="/v1/feeds/{purpose}/events",
+                handler=face.events,
+                query=_CURSOR,
+                media="text/event-stream",
+            ),
+            Endpoint(
+                method="GET",
+                path="/v1/registry",
+                handler=face.registry,
+                answer=FollowedPage,
+                query=_AFTER,
+                public=True,
+            ),
+            Endpoint(
+                method="GET",
+                path="/v1/custody",
+                handler=face.custody,
+                answer=FollowedPage,
+                query=_AFTER | _WAIT,
+            ),
+            Endpoint(
+                method="GET",
+                path="/v1/policy",
+                handler=face.policy,
+                answer=dict[str, str],
+                public=True,
+            ),
+            Endpoint(method="POST", path="/v1/why", handler=face.why, body=WhyQuestion, answer=Why),
+            Endpoint(
+                method="GET",
+                path="/schemas/ids/{number}",
+                handler=face.schema,
+                answer=dict[str, str],
+                public=True,
+            ),
+            Endpoint(
+                method="GET", path="/subjects", handler=face.subjects, answer=list[str], public=True
+            ),
+            Endpoint(
+                method="GET",
+                path="/health",
+                handler=face.health,
+                answer=dict[str, str],
+                public=True,
+            ),
+            Endpoint(
+                method="GET", path="/ready", handler=face.ready, answer=dict[str, Any], public=True
+            ),
+            Endpoint(
+                method="GET",
+                path="/metrics",
+                handler=face.metrics,
+                public=True,
+                media="text/plain",
+            ),
+        ],
+    )
 
 
 class _Face:

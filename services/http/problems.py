@@ -36,6 +36,16 @@ _BY_CODE = {
 T = TypeVar("T")
 
 
+class Problem(msgspec.Struct):
+    """A problem document (RFC 9457) with the reason code."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+
+
 def status_of(error: HubError) -> int:
     """Return the HTTP status of an error."""
     return _BY_CODE.get(error.code) or next(s for c, s in _STATUS if isinstance(error, c))
@@ -44,13 +54,13 @@ def status_of(error: HubError) -> int:
 def problem(error: HubError) -> Response:
     """Return the problem document of `error`; it holds a code and what to do, never identity."""
     status = status_of(error)
-    body = {
-        "type": "about:blank",
-        "title": type(error).__name__,
-        "status": status,
-        "code": error.code,
-        "detail": error.message,
-    }
+    body = Problem(
+        type="about:blank",
+        title=type(error).__name__,
+        status=status,
+        code=error.code,
+        detail=error.message,
+    )
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
     return Response(msgspec.json.encode(body), status, headers, "application/problem+json")
 
