@@ -32,12 +32,19 @@ def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         db.execute("COMMIT")
 
 
-@contextmanager
-def ours() -> Iterator[None]:
-    """Turn SQLite's errors into ours; ours pass through."""
-    try:
-        yield
-    except sqlite3.IntegrityError as e:
-        raise Conflict("ROW_TAKEN", "somebody else wrote first; read again and retry") from e
-    except sqlite3.Error as e:
-        raise Unavailable("STORE_UNAVAILABLE", "the store did not answer; retry later") from e
+class ours:  # noqa: N801 - reads as a word in `with`
+    """Turns SQLite's errors into ours; ours pass through. A class, for it stands in every read."""
+
+    def __enter__(self) -> None:
+        """Do nothing."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: object
+    ) -> None:
+        """Raise `Conflict` for a row that is taken, `Unavailable` for the rest of SQLite."""
+        if isinstance(error, sqlite3.IntegrityError):
+            message = "somebody else wrote first; read again and retry"
+            raise Conflict("ROW_TAKEN", message) from error
+        if isinstance(error, sqlite3.Error):
+            message = "the store did not answer; retry later"
+            raise Unavailable("STORE_UNAVAILABLE", message) from error

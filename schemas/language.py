@@ -6,6 +6,7 @@ and no message holds a value.
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from domain.errors import Malformed
@@ -22,7 +23,14 @@ MAX_CLEAR = wire.MAX_BODY - (128 << 10)
 
 
 class AvroLanguage:
-    """The published schemas, compiled on first use. Stateless: one serves every thread."""
+    """The published schemas, compiled on first use; one serves every thread.
+
+    Records are remembered: hub, projector and readers split the same sealed bytes many times.
+    """
+
+    def __init__(self, remembered: int = 4096) -> None:
+        """Remember the last `remembered` records split, about 4 kB each."""
+        self._split = lru_cache(maxsize=remembered)(_split)
 
     def types(self) -> tuple[str, ...]:
         """Return the full name of every event type and version."""
@@ -52,22 +60,7 @@ class AvroLanguage:
 
     def record(self, type: str, body: bytes) -> Record:
         """Split the unframed Avro body of the sealed view into its fields, byte for byte."""
-        form = layout(type)
-        if len(body) > wire.MAX_BODY:
-            raise Malformed("TOO_LARGE", f"a body may hold {wire.MAX_BODY} bytes")
-        count = form.routing_count
-        values, parts, at = wire.split(body[: wire.MAX_ROUTING], form.routing, form.coders[:count])
-        fields = []
-        for f, value in zip(form.fields, parts, strict=False):
-            if f.check is not None:
-                f.check(values[f.path])
-            fields.append(Field(f.path, f.category, value))
-        for f in form.fields[count:]:
-            value, withheld, at = wire.read_sealed(body, at)
-            fields.append(Field(f.path, f.category, value, withheld))
-        if at != len(body):
-            raise Malformed("TRAILING_BYTES", f"{len(body) - at} bytes stand behind the event")
-        return Record(type, tuple(fields))
+        return self._split(type, body)
 
     def body(self, record: Record) -> bytes:
         """Return the unframed Avro body of `record`; the inverse of `record`."""
@@ -139,6 +132,25 @@ class AvroLanguage:
             for code in _texts(document, steps)
             if not codes.known(name, code)
         )
+
+
+def _split(type: str, body: bytes) -> Record:
+    form = layout(type)
+    if len(body) > wire.MAX_BODY:
+        raise Malformed("TOO_LARGE", f"a body may hold {wire.MAX_BODY} bytes")
+    count = form.routing_count
+    values, parts, at = wire.split(body[: wire.MAX_ROUTING], form.routing, form.coders[:count])
+    fields = []
+    for f, value in zip(form.fields, parts, strict=False):
+        if f.check is not None:
+            f.check(values[f.path])
+        fields.append(Field(f.path, f.category, value))
+    for f in form.fields[count:]:
+        value, withheld, at = wire.read_sealed(body, at)
+        fields.append(Field(f.path, f.category, value, withheld))
+    if at != len(body):
+        raise Malformed("TRAILING_BYTES", f"{len(body) - at} bytes stand behind the event")
+    return Record(type, tuple(fields))
 
 
 def _check_fields(record: Record, form: Layout) -> None:
