@@ -1,0 +1,74 @@
+"""Is an action what it claims to be? Asked before anything is decided, outside the lock.
+
+What cannot be tied to an agency's key is refused and leaves nothing. What can be, and is no
+event all the same, goes on with its fault: it uses up its actor's number.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from hashlib import sha256
+
+from domain import events as ev
+from domain.action import Action
+from domain.errors import Malformed, NotAuthentic, Refused
+from domain.ports import Language
+from domain.record import Record
+from domain.standing import Key
+from domain.trail import statement
+from domain.trail.describes import check_describes
+from domain.trail.statement import Statement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """An action whose statement could be read and whose actor is known."""
+
+    action: Action
+    said: Statement
+    digest: bytes
+    key: Key
+    record: Record | None = None
+    event: ev.Event | None = None
+    fault: Refused | None = None
+    """Why the record cannot be an event; it is recorded as a refusal like any other."""
+
+
+class Checker:
+    """Checks actions against the language and the keys of agencies."""
+
+    def __init__(self, language: Language, key_of: Callable[[bytes], Key | None]) -> None:
+        """`key_of` gives the key behind an actor id."""
+        self._language = language
+        self._key_of = key_of
+
+    def check(self, action: Action, sender: str) -> Checked:
+        """Return the action of agency `sender`, read; `NotAuthentic` when it is nobody's."""
+        said = Statement.decode(action.statement)
+        key = self._key_of(said.actor)
+        if key is None or key.agency != sender:
+            raise NotAuthentic("ACTOR_UNKNOWN", "no key of your agency made this statement")
+        if said.payload != sha256(action.record).digest():
+            raise NotAuthentic("PAYLOAD_MISMATCH", "the statement is about other bytes")
+        checked = Checked(
+            action=action, said=said, digest=statement.digest(action.statement), key=key
+        )
+        try:
+            record = self._language.record(action.type, action.record)
+            event = self._language.event(record)
+            self._same_thing(action, said, record, event, sender)
+        except Refused as e:
+            return replace(checked, fault=e)
+        return replace(checked, record=record, event=event)
+
+    def _same_thing(
+        self, action: Action, said: Statement, record: Record, event: ev.Event, sender: str
+    ) -> None:
+        """Refuse a statement that is not about this record, or a record about somebody else."""
+        check_describes(said, record, self._language.shape(action.type), event.head.case_id)
+        if event.head.event_id != action.event_id:
+            raise Malformed("EVENT_ID_MISMATCH", "the record carries another event id")
+        if event.head.agency != sender:
+            raise Malformed("AGENCY_MISMATCH", "the record names another agency as actor")
+        registry_stream = event.head.case_id == ev.REGISTRY_STREAM
+        if isinstance(event, ev.RegistryEvent) is not registry_stream:
+            raise Malformed("WRONG_STREAM", "registry facts and cases have streams of their own")
