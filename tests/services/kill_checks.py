@@ -88,15 +88,15 @@ def doubled(log: Log, data: Path, agencies: Iterable[str]) -> Iterator[str]:
         commands = Counter(r["command_id"] for r in carried if r["event_id"] in accepted)
         yield from (f"command {c} was accepted {n} times" for c, n in commands.items() if n > 1)
     yield from _uncounted(log.events)
-    for kind in (log.events, log.refusals):
-        times = [one.recorded_ms for one in kind]
-        if times != sorted(times):
-            yield "recorded_ms goes down along the log"
+    events, refusals = [e.recorded_ms for e in log.events], [r.recorded_ms for r in log.refusals]
+    if events != sorted(events) or refusals != sorted(refusals):
+        yield "recorded_ms goes down along the log"
 
 
 def _uncounted(events: Iterable[Recorded]) -> Iterator[str]:
     """Versions of each case, and what the custodian follows of it, count from 1."""
-    versions, custody = defaultdict(list), defaultdict(list)
+    versions: dict[str, list[int]] = defaultdict(list)
+    custody: dict[str, list[int]] = defaultdict(list)
     for event in events:
         versions[event.case_id].append(event.version)
         if event.custody_seq is not None:
@@ -110,9 +110,9 @@ def _uncounted(events: Iterable[Recorded]) -> Iterator[str]:
 def broken_chains(log: Log) -> Iterator[str]:
     """Each actor's statements, accepted and refused, count from 0 and name the one before."""
     chains: dict[bytes, list[tuple[int, bytes, bytes]]] = defaultdict(list)
-    for one in (*log.events, *log.refusals):
-        said = Statement.decode(one.statement)
-        chains[said.actor].append((said.actor_seq, said.actor_prev, digest(one.statement)))
+    for signed in (*(e.statement for e in log.events), *(r.statement for r in log.refusals)):
+        said = Statement.decode(signed)
+        chains[said.actor].append((said.actor_seq, said.actor_prev, digest(signed)))
     for actor, chain in chains.items():
         chain.sort()
         if [seq for seq, _, _ in chain] != list(range(len(chain))):
@@ -124,7 +124,8 @@ def broken_chains(log: Log) -> Iterator[str]:
 
 def entries_of(feeds: SqliteFeeds, seat: Seat) -> list[Entry]:
     """Return every entry of a seat, lane by lane."""
-    found, cursor = [], Cursor()
+    found: list[Entry] = []
+    cursor = Cursor()
     while page := feeds.read(seat, cursor, LANES * _PAGE):
         found += page
         for entry in page:

@@ -86,7 +86,7 @@ class Child:
     async def serving(self) -> None:
         """Wait until the hub and every gateway answer that they run."""
         for address in (self.hub, *self.gateways.values()):
-            while (await asyncio.to_thread(answer, f"{address}/health")) is None:  # noqa: ASYNC110 - another process
+            while (await asyncio.to_thread(answer, f"{address}/health")) is None:
                 self.check_alive()
                 await asyncio.sleep(0.02)
 

@@ -55,7 +55,7 @@ class Load:
 
 
 class Client:
-    """One gateway's client. While nothing serves it waits; a cut request is the caller's to repeat."""
+    """One gateway's client: waits while nothing serves; a cut request is the caller's to repeat."""
 
     def __init__(self, link: HttpGatewayLink, load: Load) -> None:
         self._link = link
