@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from adapters.sealing import Box
 from adapters.sqlite import connect, ours, transaction
@@ -72,16 +72,22 @@ class SqliteCustody:
         sql = "SELECT * FROM followed WHERE case_id = ? AND seq > ? ORDER BY seq"
         return [_followed(r) for r in self._rows(sql, case_id, after)]
 
-    def hold(self, case_id: str, keys: Sequence[HeldKey]) -> None:
+    def hold(self, keys: Sequence[HeldKey]) -> None:
         """Keep deposited keys; one that is held already stays as it is."""
-        rows = [(case_id, k.writer, k.category, k.epoch, k.boxed) for k in keys]
+        rows = [(k.case_id, k.writer, k.category, k.epoch, k.boxed) for k in keys]
         with transaction(self._db) as db:
             db.executemany("INSERT OR IGNORE INTO keys VALUES (?,?,?,?,?)", rows)
 
     def held(self, case_id: str) -> Sequence[HeldKey]:
         """Return every key held of a case."""
         return [
-            HeldKey(writer=r["writer"], category=r["category"], epoch=r["epoch"], boxed=r["boxed"])
+            HeldKey(
+                case_id=case_id,
+                writer=r["writer"],
+                category=r["category"],
+                epoch=r["epoch"],
+                boxed=r["boxed"],
+            )
             for r in self._rows("SELECT * FROM keys WHERE case_id = ?", case_id)
         ]
 
@@ -142,6 +148,15 @@ class SqliteShredKeys:
         """Close the file."""
         self._db.close()
 
+    def make(self, case_ids: Collection[str]) -> None:
+        """Make durable the key of each case that has none yet."""
+        new = [c for c in case_ids if c not in self._boxes]
+        if not new:
+            return
+        rows = [(c, self._box.seal(self._new_key(), _place(c))) for c in new]
+        with transaction(self._db) as db:
+            db.executemany("INSERT OR IGNORE INTO shred_keys VALUES (?, ?)", rows)
+
     def box(self, case_id: str) -> Boxing:
         """Return the box of a case, made durable first if it is new."""
         box = self._boxes.get(case_id) or Box(self._key(case_id))
@@ -152,18 +167,17 @@ class SqliteShredKeys:
         return box
 
     def _key(self, case_id: str) -> bytes:
-        place = b"shred-key " + case_id.encode()
-        with transaction(self._db) as db:
-            row = db.execute(
-                "SELECT boxed FROM shred_keys WHERE case_id = ?", (case_id,)
-            ).fetchone()
-            if row is not None:
-                return self._box.open(row["boxed"], place)
-            key = self._new_key()
-            db.execute(
-                "INSERT INTO shred_keys VALUES (?, ?)", (case_id, self._box.seal(key, place))
-            )
-            return key
+        sql = "SELECT boxed FROM shred_keys WHERE case_id = ?"
+        with ours():
+            row = self._db.execute(sql, (case_id,)).fetchone()
+        if row is None:
+            self.make([case_id])
+            return self._key(case_id)
+        return self._box.open(row["boxed"], _place(case_id))
+
+
+def _place(case_id: str) -> bytes:
+    return b"shred-key " + case_id.encode()
 
 
 def _followed(r: sqlite3.Row) -> FollowedItem:

@@ -46,11 +46,14 @@ class SqliteGatewayStore:
 
     def __init__(self, path: str) -> None:
         """Open or create the store at `path`; empty keeps it in memory."""
-        self._db = connect(path, *_TABLES)
+        self._durable = connect(path, *_TABLES)
+        """For what nobody else has: the commands taken. All the rest can be fetched again."""
+        self._db = connect(path, synchronous="NORMAL") if path else self._durable
 
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+        self._durable.close()
 
     def _rows(self, sql: str, *parameters: object) -> list[sqlite3.Row]:
         with ours():
@@ -83,20 +86,16 @@ class SqliteGatewayStore:
         deposits: Sequence[SignedRelease],
     ) -> None:
         """Keep signed actions, the keys they use and the deposits of those keys."""
-        with transaction(self._db) as db:
+        with transaction(self._durable) as db:
             db.executemany(
                 "INSERT INTO outbox VALUES (NULL,?,?,?,?,?,?,?,?,?,'queued',NULL,NULL,NULL)",
                 [_outbox_row(o) for o in outgoing],
             )
-            self._put_keys(keys)
+            _put_keys(db, keys)
             db.executemany(
                 "INSERT INTO deposits VALUES (NULL,?,?)",
                 [(d.release, d.signature) for d in deposits],
             )
-
-    def _put_keys(self, keys: Sequence[KeptKey]) -> None:
-        rows = [(k.case_id, k.writer, k.category, k.epoch, k.boxed, k.not_after_ms) for k in keys]
-        self._db.executemany("INSERT OR REPLACE INTO keys VALUES (?,?,?,?,?,?)", rows)
 
     def queued(self, limit: int) -> Sequence[Outgoing]:
         """Return up to `limit` actions that have no final answer, in order of signing."""
@@ -175,7 +174,7 @@ class SqliteGatewayStore:
         with transaction(self._db) as db:
             for case_id, writer, keys in changes:
                 db.execute("DELETE FROM keys WHERE case_id = ? AND writer = ?", (case_id, writer))
-                self._put_keys(keys)
+                _put_keys(db, keys)
             self._move(place)
 
     def keys(self, case_id: str) -> Sequence[KeptKey]:
@@ -249,6 +248,11 @@ class SqliteGatewayStore:
             " (SELECT COUNT(*) FROM deposits) AS deposits"
         )
         return dict(self._rows(sql)[0])
+
+
+def _put_keys(db: sqlite3.Connection, keys: Sequence[KeptKey]) -> None:
+    rows = [(k.case_id, k.writer, k.category, k.epoch, k.boxed, k.not_after_ms) for k in keys]
+    db.executemany("INSERT OR REPLACE INTO keys VALUES (?,?,?,?,?,?)", rows)
 
 
 def _outbox_row(o: Outgoing) -> tuple[object, ...]:

@@ -1,4 +1,4 @@
-"""One SQLite file opened the way every store of ours needs it: WAL, synchronous FULL."""
+"""SQLite files opened the way our stores need them: WAL, errors as ours."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -7,13 +7,17 @@ from contextlib import contextmanager
 from domain.errors import Conflict, Unavailable
 
 
-def connect(path: str, *tables: str) -> sqlite3.Connection:
-    """Open or create the database at `path` (empty: in memory) with `tables` in it."""
+def connect(path: str, *tables: str, synchronous: str = "FULL") -> sqlite3.Connection:
+    """Open or create the database at `path` (empty: in memory) with `tables` in it.
+
+    With `synchronous` NORMAL a commit outlives the process but may not outlive a power cut,
+    which takes the last commits together: for what can be fetched again.
+    """
     with ours():
         db = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
         db.row_factory = sqlite3.Row
         db.execute("PRAGMA journal_mode=WAL")
-        db.execute("PRAGMA synchronous=FULL")
+        db.execute(f"PRAGMA synchronous={synchronous}")
         for table in tables:
             db.execute(table)
     return db

@@ -1,6 +1,6 @@
 """What the rules and use cases need from outside, said in their own words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -234,6 +234,10 @@ class Boxing(Protocol):
 class ShredKeys(Protocol):
     """One random key a case, in a store and backup set of its own; destroying it is the erasure."""
 
+    def make(self, case_ids: Collection[str]) -> None:
+        """Make durable the key of each case that has none yet."""
+        ...
+
     def box(self, case_id: str) -> Boxing:
         """Return the box of a case, made durable first if it is new."""
         ...
@@ -243,6 +247,7 @@ class ShredKeys(Protocol):
 class HeldKey:
     """A data key in the custodian's store, boxed under its case's shred key."""
 
+    case_id: str
     writer: str
     category: int
     epoch: int
@@ -279,7 +284,7 @@ class Custody(Protocol):
         """Return the events of a case after its number `after`, in order."""
         ...
 
-    def hold(self, case_id: str, keys: Sequence[HeldKey]) -> None:
+    def hold(self, keys: Sequence[HeldKey]) -> None:
         """Keep deposited keys; one that is held already stays as it is."""
         ...
 

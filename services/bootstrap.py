@@ -4,6 +4,7 @@ The only module that knows the adapters. Each part has its own folder, store and
 when all of them run in one process.
 """
 
+import contextlib
 import os
 import secrets
 import time
@@ -135,14 +136,17 @@ class Parts:
     def text_secret(self, part: str, name: str) -> str:
         """Return the random text in a file of a part that its owner alone may read."""
         path = self.folder(part) / name
-        try:
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return path.read_text("ascii")
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(secrets.token_urlsafe(32))
-            file.flush()
-            os.fsync(file.fileno())
+        if not path.exists():
+            # Written whole and then named, so that a crash leaves no empty secret behind.
+            temporary = path.with_name(f".{name}.{secrets.token_hex(8)}.new")
+            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "w", encoding="ascii") as file:
+                file.write(secrets.token_urlsafe(32))
+                file.flush()
+                os.fsync(file.fileno())
+            with contextlib.suppress(FileExistsError):
+                path.hardlink_to(temporary)
+            temporary.unlink()
         return path.read_text("ascii")
 
     def secret(self, part: str, name: str) -> Secret:

@@ -17,8 +17,8 @@ from domain.errors import Corrupt, Malformed
 from domain.ports import Language, Recorded
 from domain.trail import statement
 
-HELD_CASES = 20_000
-"""Cases held folded; about 4 kB each."""
+HELD_CASES = 8_000
+"""Cases held folded; about 6 kB each."""
 
 
 @dataclass(frozen=True, slots=True)

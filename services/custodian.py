@@ -40,7 +40,7 @@ from domain.secret import Secret
 from domain.vocabulary import Category
 from services.directory import Directory, fingerprint
 
-HELD_CASES = 5_000
+HELD_CASES = 2_000
 PAGE = 200
 
 
@@ -143,26 +143,26 @@ class Custodian:
 
     def deposit(self, deposits: Sequence[SignedRelease], sender: str) -> frozenset[str]:
         """Keep data keys that `sender` wrapped for this custodian; return the recipients served."""
-        touched = set()
-        for signed in deposits:
-            release = KeyRelease.decode(signed.release, signed.signature)
+        releases = [KeyRelease.decode(d.release, d.signature) for d in deposits]
+        for release in releases:
             self._check_deposit(release, sender)
-            bundle = self._sealing.unwrap(
-                self._me.opening_seed.reveal(), release.info, release.sealed
+        cases = {release.case_id for release in releases}
+        self._shreds.make(cases)
+        self._custody.hold([key for release in releases for key in self._deposited(release)])
+        return self._settle_all(cases)
+
+    def _deposited(self, release: KeyRelease) -> Iterable[HeldKey]:
+        """Yield the keys in a deposit, each boxed under its case's shred key."""
+        seed, box = self._me.opening_seed.reveal(), self._shreds.box(release.case_id)
+        for key in decode_bundle(self._sealing.unwrap(seed, release.info, release.sealed)):
+            place = _key_place(release.writer, key.category, key.epoch)
+            yield HeldKey(
+                case_id=release.case_id,
+                writer=release.writer,
+                category=key.category,
+                epoch=key.epoch,
+                boxed=box.seal(key.dek, place),
             )
-            box = self._shreds.box(release.case_id)
-            keys = [
-                HeldKey(
-                    writer=sender,
-                    category=key.category,
-                    epoch=key.epoch,
-                    boxed=box.seal(key.dek, _key_place(sender, key.category, key.epoch)),
-                )
-                for key in decode_bundle(bundle)
-            ]
-            self._custody.hold(release.case_id, keys)
-            touched.add(release.case_id)
-        return self._settle_all(touched)
 
     def _check_deposit(self, release: KeyRelease, sender: str) -> None:
         mine = (self._me.id, self._me.hub, fingerprint(self.opening_key))

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from domain.errors import Refused
 from domain.standing import Agency
 from services.gateway.sealer import b64
 
@@ -36,9 +37,14 @@ def member_of(agency: Agency, at_ms: int) -> Member:
 async def register(
     record: Record, member: Member, signing_key: bytes, opening_key: bytes, now_ms: int
 ) -> None:
-    """Register, designate and publish the keys of a member."""
+    """Register, designate and publish the keys of a member; what stands already stays.
+
+    So a registration that was broken off half-way is finished by doing it again.
+    """
     about = {"agency": member.id}
-    await record("AgencyRegistered", {**about, "name": member.name, "country": member.country})
+    await _once(
+        record, "AgencyRegistered", {**about, "name": member.name, "country": member.country}
+    )
     for role, purposes in member.roles.items():
         facts = {
             "role": role,
@@ -47,7 +53,7 @@ async def register(
             "valid_to": None,
             "designated_by": "demonstration",
         }
-        await record("AgencyDesignated", {**about, **facts})
+        await _once(record, "AgencyDesignated", {**about, **facts})
     keys = {
         "signing_key": b64(signing_key),
         "opening_key": b64(opening_key),
@@ -55,4 +61,12 @@ async def register(
         "previous": None,
         "previous_signature": None,
     }
-    await record("AgencyKeyPublished", {**about, **keys})
+    await _once(record, "AgencyKeyPublished", {**about, **keys})
+
+
+async def _once(record: Record, fact: str, facts: Mapping[str, Any]) -> None:
+    try:
+        await record(fact, facts)
+    except Refused as e:
+        if e.code != "ALREADY_DONE":
+            raise

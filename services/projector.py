@@ -22,7 +22,7 @@ from domain.vocabulary import Category, Seat
 from services.casebook import RegistryBook
 
 STEP = 500
-HELD_CASES = 4_000
+HELD_CASES = 2_000
 """Cases held with their timeline; the rest are read again when something happens in them."""
 
 _MOVES_AUDIENCE = CUSTODY - {"KeyEpochOpened"}
@@ -110,13 +110,15 @@ class Projector:
         if recorded.case_id == ev.REGISTRY_STREAM:
             self._fold_registry(recorded)
             return
-        shown = self._cases.get(recorded.case_id) or self._load(recorded.case_id)
+        shown = self._cases.get(recorded.case_id) or self._load(recorded)
         past = self._take(shown, recorded)
         self._keep(shown)
         now = recorded.recorded_ms
         moved = self._recompile(shown, past.event, now)
         for seat in shown.readers:
             for one in shown.timeline if moved else (past,):
+                if one.event.head.agency == seat.agency:
+                    continue  # what an agency wrote itself it has
                 entry = self._entry(shown, seat, one, now)
                 if entry is not None:
                     yield entry
@@ -165,7 +167,7 @@ class Projector:
 
     def _entry(self, shown: _Shown, seat: Seat, past: _Past, now: int) -> Entry | None:
         """Return the entry that brings the feed of `seat` up to date on one event, if due."""
-        if seat.agency == past.event.head.agency or shown.audience is None:
+        if shown.audience is None:
             return None
         open_now = shown.audience.mask(seat, past.recorded_ms)
         mask = open_now & past.categories
@@ -199,9 +201,12 @@ class Projector:
             supersedes=before[1] if before else None,
         )
 
-    def _load(self, case_id: str) -> _Shown:
-        """Read a case that is not held, as it stood at the projector's position."""
+    def _load(self, new: Recorded) -> _Shown:
+        """Read the case of `new`, which is not held, as it stood at the projector's position."""
+        case_id = new.case_id
         shown = _Shown(Case(id=case_id))
+        if new.version == 1:
+            return shown
         for recorded in self._store.read_case(case_id):
             if recorded.position <= self.position:
                 self._take(shown, recorded)
