@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from eventsourcing.persistence import Mapper, PersistenceError, StoredEvent
 from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteCursor, SQLiteDatastore
@@ -67,7 +67,7 @@ class SealedMapper(Mapper[UUID]):
         return Recorded(
             position=row["position"],
             event_id=row["event_id"],
-            case_id=str(UUID(row["originator_id"])),
+            case_id=_dashed(row["originator_id"]),
             version=row["originator_version"],
             type=row["topic"],
             body=row["state"],
@@ -130,22 +130,24 @@ class SqliteAppending:
 
     def append(self, events: Sequence[Recorded], refusals: Sequence[Refusal]) -> Sequence[int]:
         """Write `events` and `refusals`; `Conflict` when a version is taken."""
-        stored = [_MAPPER.to_stored_event(e) for e in events]
-        positions = list(self._recorder._insert_events(self._cursor, stored) or ())  # noqa: SLF001 - the library's hook for writing in one's own transaction
-        entries = [
-            (p, e.event_id, e.statement, e.signature, e.recorded_ms, e.custody_seq)
-            for p, e in zip(positions, events, strict=True)
-        ]
-        self._cursor.executemany("INSERT INTO entries VALUES (?,?,?,?,?,?)", entries)
-        self._cursor.executemany(
-            "INSERT INTO refusals VALUES (NULL,?,?,?,?,?)",
-            [(r.event_id, r.statement, r.signature, r.recorded_ms, r.code) for r in refusals],
-        )
-        self._cursor.executemany(
-            "INSERT INTO actors VALUES (?,?,?) ON CONFLICT (actor) DO UPDATE SET seq=excluded.seq,"
-            " digest=excluded.digest WHERE excluded.seq > actors.seq",
-            [_actor_row(e.statement) for e in events] + [_actor_row(r.statement) for r in refusals],
-        )
+        with _ours():
+            stored = [_MAPPER.to_stored_event(e) for e in events]
+            positions = list(self._recorder._insert_events(self._cursor, stored) or ())  # noqa: SLF001 - the library's hook for writing in one's own transaction
+            entries = [
+                (p, e.event_id, e.statement, e.signature, e.recorded_ms, e.custody_seq)
+                for p, e in zip(positions, events, strict=True)
+            ]
+            self._cursor.executemany("INSERT INTO entries VALUES (?,?,?,?,?,?)", entries)
+            self._cursor.executemany(
+                "INSERT INTO refusals VALUES (NULL,?,?,?,?,?)",
+                [(r.event_id, r.statement, r.signature, r.recorded_ms, r.code) for r in refusals],
+            )
+            self._cursor.executemany(
+                "INSERT INTO actors VALUES (?,?,?) ON CONFLICT (actor) DO UPDATE SET"
+                " seq=excluded.seq, digest=excluded.digest WHERE excluded.seq > actors.seq",
+                [_actor_row(e.statement) for e in events]
+                + [_actor_row(r.statement) for r in refusals],
+            )
         return positions
 
 
@@ -154,7 +156,9 @@ class SqliteEventStore:
 
     def __init__(self, path: str) -> None:
         """Open or create the store at `path`."""
-        self._datastore = SQLiteDatastore(path or "file::memory:", lock_timeout=30)
+        # A memory that the connections of this store share, and nobody else.
+        own = f"file:{uuid4().hex}?mode=memory&cache=shared"
+        self._datastore = SQLiteDatastore(path or own, lock_timeout=30)
         self._recorder = _LedgerRecorder(self._datastore)
         with _ours():
             self._recorder.create_table()
@@ -213,7 +217,12 @@ class SqliteEventStore:
 
 def _heads(rows: Any, case_ids: Sequence[str]) -> dict[str, int]:
     ids = json.dumps([c.replace("-", "") for c in case_ids])
-    return {str(UUID(r["originator_id"])): r["v"] for r in rows(_HEADS, ids)}
+    return {_dashed(r["originator_id"]): r["v"] for r in rows(_HEADS, ids)}
+
+
+def _dashed(h: str) -> str:
+    """Return the UUID that the recorder keeps as 32 hex digits; building a UUID costs 2 us."""
+    return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"
 
 
 def _read_case(rows: Any, case_id: str, after: int) -> Sequence[Recorded]:

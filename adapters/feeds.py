@@ -51,7 +51,7 @@ class SqliteFeeds:
         sql = "SELECT seat, lane, MAX(seq) AS head FROM feed GROUP BY seat, lane"
         with ours():
             rows = self._db.execute(sql).fetchall()
-        return {(self._names[r["seat"]], r["lane"]): r["head"] for r in rows}
+        return {(self._name(r["seat"]), r["lane"]): r["head"] for r in rows}
 
     def of_case(self, case_id: str) -> Sequence[Entry]:
         """Return every entry about a case, in the order in which they were written."""
@@ -92,15 +92,22 @@ class SqliteFeeds:
             self._names[row["id"]] = seat
         return self._seats[seat]
 
+    def _name(self, number: int) -> Seat:
+        if number not in self._names:
+            self._load_seats()
+        return self._names[number]
+
     def read(self, seat: Seat, after: Cursor, limit: int) -> Sequence[Entry]:
         """Return up to `limit` entries of `seat` after the cursor, a fair share from each lane."""
+        if seat not in self._seats:
+            self._load_seats()  # another process may have begun it
         number = self._seats.get(seat)
         if number is None:
             return ()
         sql = "SELECT * FROM feed WHERE seat = ? AND lane = ? AND seq > ? ORDER BY seq LIMIT ?"
         found: list[Entry] = []
         for lane in range(LANES):
-            share = max(1, (limit - len(found)) // (LANES - lane))
+            share = -(-(limit - len(found)) // (LANES - lane))
             with ours():
                 rows = self._db.execute(sql, (number, lane, after.seqs[lane], share)).fetchall()
             found += [self._entry(r) for r in rows]
@@ -108,7 +115,7 @@ class SqliteFeeds:
 
     def _entry(self, r: sqlite3.Row) -> Entry:
         return Entry(
-            seat=self._names[r["seat"]],
+            seat=self._name(r["seat"]),
             lane=r["lane"],
             seq=r["seq"],
             position=r["position"],

@@ -13,6 +13,7 @@ from tests.agencies import (
     COURT,
     DAY,
     POLICE,
+    PROSECUTION,
     SHELTER,
     SUPPORT,
     T0,
@@ -29,7 +30,6 @@ from tests.builders import (
     consent_withdrawn,
     guardian_appointed,
     guardian_conflict,
-    keys_opened,
     notice_given,
     referral_accepted,
     referral_sent,
@@ -234,4 +234,9 @@ def test_a_conflict_of_the_legal_guardians_can_be_found_without_naming_one() -> 
 
 def test_only_a_court_or_child_protection_appoints_a_guardian() -> None:
     opened().when(guardian_appointed(CHARITY)).refuses("ROLE_MAY_NOT")
-    given(keys_opened(COURT)).when(guardian_appointed(COURT)).is_recorded()
+    before_court = opened().then(
+        consent_given(recipient=to(COURT), purposes=(PROSECUTION,)),
+        referral_sent(to=COURT, purpose=PROSECUTION),
+        referral_accepted(COURT),
+    )
+    before_court.when(guardian_appointed(COURT)).is_recorded()
