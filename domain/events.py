@@ -466,6 +466,29 @@ RegistryEvent = (
     AgencyRegistered | AgencyDesignated | AgencySuspended | AgencyReinstated | AgencyKeyPublished
 )
 
+ReferralEvent = (
+    ReferralSent
+    | ReferralReceived
+    | ReferralAccepted
+    | ReferralDeclined
+    | ReferralCancelled
+    | ReferralExpired
+    | ServiceStarted
+    | ServiceEnded
+    | ReferralOutcomeReported
+)
+"""What belongs to one referral between two agencies."""
+
+ConsentEvent = (
+    ConsentGiven
+    | ConsentRefused
+    | ConsentNarrowed
+    | ConsentRenewed
+    | ConsentWithdrawn
+    | ConsentExpired
+)
+"""Acts of consent and refusal, and what ends them."""
+
 CaseEvent = (
     SignalReceived
     | IndicatorScreeningCompleted

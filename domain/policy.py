@@ -11,6 +11,7 @@ from datetime import date
 from typing import get_args
 
 from domain.calendar import Calendar
+from domain.case import CUSTODY
 from domain.consent import Basis, LegalBasis
 from domain.errors import Malformed
 from domain.events import CaseEvent, Event
@@ -164,7 +165,8 @@ def _ceilings(table: Table) -> dict[tuple[str, str], int]:
 def _legal_basis(table: Table) -> LegalBasis:
     basis = LegalBasis(
         code=table.take("code", str),
-        when=table.word("when", _CASE_EVENTS | {"always", "child"}),
+        # Only what the custodian follows too: both gates must see the law come true.
+        when=table.word("when", CUSTODY | {"always", "child"}),
         role=table.word("role", _ROLES),
         purposes=frozenset(table.words("purposes", _PURPOSES)),
         categories=mask_of(table.words("categories", _SEALED_NAMES)),

@@ -207,7 +207,7 @@ class Feeds(Protocol):
         ...
 
     def of_case(self, case_id: str) -> Sequence[Entry]:
-        """Return every entry about a case, in the order in which they were written."""
+        """Return every entry about a case, each seat's in the order in which they were written."""
         ...
 
     def write(self, entries: Sequence[Entry], position: int) -> None:

@@ -53,8 +53,9 @@ def _case(event: ev.CaseEvent, case: Case, view: View) -> bool:
     return mask != 0 and view.seat.agency in case.parts
 
 
-def _statutory(_: ev.CaseEvent, case: Case, view: View) -> bool:
-    return view.overlap != 0 and view.seat.agency not in case.parts
+def _statutory(event: ev.CaseEvent, case: Case, view: View) -> bool:
+    mask = view.overlap if isinstance(event, ev.KeyEpochOpened) else view.mask
+    return mask != 0 and view.seat.agency not in case.parts
 
 
 def _referral(event: ev.CaseEvent, case: Case, view: View) -> bool:

@@ -12,8 +12,9 @@ from typing import Protocol
 from domain import events as ev
 from domain.agency import Registry
 from domain.agency import evolve as evolve_registry
-from domain.case import Case, evolve
+from domain.case import Case
 from domain.errors import Corrupt, Malformed
+from domain.fold import evolve
 from domain.ports import Language, Recorded
 from domain.trail import statement
 

@@ -13,8 +13,9 @@ from uuid import uuid4
 from domain import events as ev
 from domain.action import Action
 from domain.audience import Audience
-from domain.case import Case, evolve
+from domain.case import Case
 from domain.errors import HubError, NotAuthentic, Refused
+from domain.fold import evolve
 from domain.gateway import FOREVER_MS
 from domain.messages import (
     FollowedItem,

@@ -12,8 +12,9 @@ from domain import events as ev
 from domain.action import Action, Outcome
 from domain.agency import decide as decide_registry
 from domain.agency import evolve as evolve_registry
-from domain.case import CUSTODY, evolve
+from domain.case import CUSTODY
 from domain.errors import Conflict, HubError, Malformed, Refused
+from domain.fold import evolve
 from domain.ports import ActorHead, Answer, Appending, Recorded, Refusal
 from domain.rules.decide import decide
 from domain.rules.keys import check_sealed

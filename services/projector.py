@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 
 from domain import events as ev
 from domain.audience import Audience
-from domain.case import CUSTODY, Case, evolve
+from domain.case import CUSTODY, Case
 from domain.consent import Standing
 from domain.feed import Entry, lane_of
+from domain.fold import evolve
 from domain.ports import EventStore, Feeds, Language, Recorded
 from domain.record import Record
 from domain.rules.world import World

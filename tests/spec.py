@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from domain import events as ev
-from domain.case import Case, evolve
+from domain.case import Case
 from domain.errors import Refused
+from domain.fold import evolve
 from domain.rules.decide import decide
 from domain.rules.world import World
 from tests.agencies import AUTHORITY, CHILDREN, T0, world

@@ -16,9 +16,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from domain import events as ev
-from domain.case import Case, evolve, replay
+from domain.case import Case
 from domain.errors import HubError, Refused
 from domain.feed import Cursor, Entry
+from domain.fold import evolve, replay
 from domain.policy import parse_policy
 from domain.record import Field, Record
 from domain.rules.decide import decide

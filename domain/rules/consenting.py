@@ -6,9 +6,10 @@ taking back a refusal opens, and is held to the rules of giving.
 """
 
 from domain import events as ev
-from domain.case import Case, ConsentEvent
+from domain.case import Case
 from domain.consent import STATUTORY, Act, Basis, names
 from domain.errors import Refused
+from domain.events import ConsentEvent
 from domain.rules.world import World
 from domain.vocabulary import CRIMINAL_JUSTICE, Purpose, mask_of
 

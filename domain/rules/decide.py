@@ -5,8 +5,9 @@ agency has no part answers exactly as one that does not exist.
 """
 
 from domain import events as ev
-from domain.case import Case, ConsentEvent, ReferralEvent, Status
+from domain.case import Case, Status
 from domain.errors import Refused
+from domain.events import ConsentEvent, ReferralEvent
 from domain.rules import consenting, identification, keys, referring
 from domain.rules.world import World
 

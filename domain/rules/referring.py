@@ -5,8 +5,9 @@ recorded before the acceptance always wins.
 """
 
 from domain import events as ev
-from domain.case import WAITING, Case, Referral, ReferralEvent, ReferralState
+from domain.case import WAITING, Case, Referral, ReferralState
 from domain.errors import Refused
+from domain.events import ReferralEvent
 from domain.rules.world import World, gate
 
 _RECEIVER_STEPS: dict[type, frozenset[ReferralState]] = {

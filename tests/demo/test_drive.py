@@ -8,8 +8,9 @@ from itertools import islice
 
 import pytest
 
-from domain.case import Case, evolve
+from domain.case import Case
 from domain.errors import HubError, Malformed, Unavailable
+from domain.fold import evolve
 from domain.gateway import Command, Result
 from services.demo import drive as driving
 from services.demo.cast import CAST

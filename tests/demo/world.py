@@ -6,8 +6,9 @@ from importlib.resources import files
 
 from domain import agency as registry
 from domain import events as ev
-from domain.case import Case, evolve
+from domain.case import Case
 from domain.errors import Refused
+from domain.fold import evolve
 from domain.policy import parse_policy
 from domain.record import Field, Record
 from domain.rules.decide import decide

@@ -5,8 +5,9 @@ from random import Random
 from typing import Any
 
 from domain import events as ev
-from domain.case import Case, evolve, replay
+from domain.case import Case
 from domain.errors import Refused
+from domain.fold import evolve, replay
 from domain.rules.decide import decide
 from domain.vocabulary import SEALED
 from tests import agencies as a

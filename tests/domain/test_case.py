@@ -9,8 +9,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from domain import events as ev
-from domain.case import CUSTODY, Case, Status, evolve, replay
+from domain.case import CUSTODY, Case, Status
 from domain.errors import Refused
+from domain.fold import evolve, replay
 from domain.policy import parse_policy
 from domain.rules.decide import decide
 from tests.agencies import AUTHORITY, CHARITY, DAY, SHELTER, T0, pack, world
