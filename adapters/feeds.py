@@ -54,7 +54,7 @@ class SqliteFeeds:
         return {(self._name(r["seat"]), r["lane"]): r["head"] for r in rows}
 
     def of_case(self, case_id: str) -> Sequence[Entry]:
-        """Return every entry about a case, in the order in which they were written."""
+        """Return every entry about a case, each seat's in the order of writing."""
         sql = "SELECT * FROM feed WHERE case_id = ? ORDER BY seat, lane, seq"
         with ours():
             rows = self._db.execute(sql, (UUID(case_id).bytes,)).fetchall()

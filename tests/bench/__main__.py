@@ -6,12 +6,20 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.bench import accept
+from tests.bench import accept, memory, projecting, sealing, stores, watching
 from tests.bench.measuring import Measured
 
 BENCHES: Mapping[str, Callable[[Path], Iterator[Measured]]] = {
     "accept_single": accept.single,
     "accept_batch": accept.batch,
+    "group_commit": stores.group_commit,
+    "append": stores.append,
+    "project": projecting.project,
+    "feed_latency": watching.feed_latency,
+    "withdrawal": watching.withdrawal,
+    "seal_field": sealing.seal_field,
+    "open_field": sealing.open_field,
+    "memory": memory.memory,
 }
 
 

@@ -2,7 +2,10 @@
 
 import gc
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import msgspec
 import uvloop
@@ -10,61 +13,107 @@ import uvloop
 from domain.action import Action
 from domain.messages import Submission
 from services.bootstrap import Parts, Settings
+from tests.bench.cases import OPENER_ACTIONS, WrittenCase
 from tests.bench.children import child
 from tests.bench.load import Load, drive, request
-from tests.bench.measuring import Measured, paired, quantile
-from tests.bench.town import OPENER_ACTIONS, Town, WrittenCase
+from tests.bench.measuring import Measured, paired, quantile, seconds
+from tests.bench.stores import Stock, stored
+from tests.bench.town import Town
 
 ROUNDS = 5
+SINGLES = 48
+"""Requests a connection and round, of one action each."""
+SIZE = 50
+BATCHES = 8
+"""Requests a connection and round, of `SIZE` actions each."""
+STOCKED = 10_000
 NOOP = "a FastAPI route that reads the same bodies and does nothing, in the same process"
+STOCK = f"the stock recorder's insert_events of as many bytes, {SIZE} a call, without HTTP"
 
 
 def single(folder: Path) -> Iterator[Measured]:
     """64 connections of 64 agencies, one action a request."""
-    yield _accept("accept_single", folder, connections=64, size=1, requests=48)
+    town = Town(Parts(Settings(data=folder)), 64, 1)
+    bodies = [_bodies(town, agency, 1, SINGLES * ROUNDS) for agency in town.openers]
+    with _hub(town) as hub:
+
+        def noop(number: int) -> float:
+            return len(bodies) * SINGLES / hub.send("/noop", _part(bodies, number, SINGLES)).seconds
+
+        value, ratio = paired(
+            ROUNDS, lambda n: _rate(hub.send("/v1/actions", _part(bodies, n, SINGLES))), noop
+        )
+    yield hub.measured("accept_single", value, ratio, NOOP)
 
 
 def batch(folder: Path) -> Iterator[Measured]:
     """8 connections of 8 agencies, 50 actions a request."""
-    yield _accept("accept_batch", folder, connections=8, size=50, requests=8)
+    town = Town(Parts(Settings(data=folder)), 8, 1)
+    bodies = [_bodies(town, agency, SIZE, BATCHES * ROUNDS) for agency in town.openers]
+    aside, stock = Town(town.parts, 1, 1), Stock(folder / "stock.db")
+    rows = [
+        stored(str(UUID(int=number)), 1, action)
+        for number, action in enumerate(_actions(aside, aside.openers[0], STOCKED))
+    ]
+    with _hub(town) as hub:
+
+        def inserted(number: int) -> float:
+            part = rows[number * STOCKED // ROUNDS : (number + 1) * STOCKED // ROUNDS]
+            return len(part) / seconds(lambda: stock.insert(part, SIZE))
+
+        value, ratio = paired(
+            ROUNDS, lambda n: _rate(hub.send("/v1/actions", _part(bodies, n, BATCHES))), inserted
+        )
+    yield hub.measured("accept_batch", value, ratio, STOCK)
 
 
-def _accept(
-    name: str, folder: Path, *, connections: int, size: int, requests: int
-) -> Measured:
-    """Send `requests` a connection and round, to the hub and to the route that does nothing."""
-    town = Town(Parts(Settings(data=folder)), connections, 1)
-    bodies = [_bodies(town, agency, size, requests * ROUNDS) for agency in town.openers]
-    loads: list[Load] = []
-    with child("hub", str(folder), str(connections)) as (hub, _):
-        tokens = hub["tokens"]
+class _Hub:
+    """The hub's process, and the answers that it gave."""
 
-        def plans(number: int, path: str) -> list[list[bytes]]:
-            part = slice(number * requests, (number + 1) * requests)
-            return [
-                [request(path, tokens[agency], body) for body in mine[part]]
-                for agency, mine in zip(town.openers, bodies, strict=True)
-            ]
+    def __init__(self, town: Town, said: dict[str, Any]) -> None:
+        self._town = town
+        self._said = said
+        self._latencies: list[float] = []
 
-        def ours(number: int) -> float:
-            loads.append(uvloop.run(drive(hub["port"], plans(number, "/v1/actions"))))
-            return _rate(loads[-1], connections * requests * size)
+    def send(self, path: str, plans: Sequence[Sequence[bytes]]) -> Load:
+        """Send each agency's bodies over a connection of its own."""
+        hub = path != "/noop"
+        tokens = self._said["tokens"]
+        requests = [
+            [request(path, tokens[agency], body) for body in plan]
+            for agency, plan in zip(self._town.openers, plans, strict=True)
+        ]
+        load = uvloop.run(drive(self._said["port" if hub else "noop"], requests))
+        if hub:
+            self._latencies += load.latencies_ms
+        return load
 
-        def noop(number: int) -> float:
-            load = uvloop.run(drive(hub["noop"], plans(number, "/noop")))
-            return connections * requests * size / load.seconds
-
-        gc.freeze()
-        value, ratio = paired(ROUNDS, ours, noop)
-    p99 = quantile([ms for load in loads for ms in load.latencies_ms], 0.99)
-    return Measured(
-        name=name, value=value, unit="actions/s", ratio=ratio, against=NOOP, p99_ms=p99
-    )
+    def measured(self, name: str, value: float, ratio: float, against: str) -> Measured:
+        """Return the figure, with the hub's p99."""
+        p99 = quantile(self._latencies, 0.99)
+        return Measured(
+            name=name, value=value, unit="actions/s", ratio=ratio, against=against, p99_ms=p99
+        )
 
 
-def _rate(load: Load, expected: int) -> float:
-    if load.accepted != expected:
-        raise RuntimeError(f"{load.accepted} of {expected} actions were accepted")
+@contextmanager
+def _hub(town: Town) -> Iterator[_Hub]:
+    """Run a hub that knows the town; nothing prepared is looked at by the collector."""
+    gc.collect()
+    gc.freeze()
+    with child("hub", str(town.parts.settings.data), str(len(town.openers))) as (said, _):
+        yield _Hub(town, said)
+    gc.unfreeze()
+
+
+def _part(bodies: Sequence[Sequence[bytes]], number: int, size: int) -> list[Sequence[bytes]]:
+    return [mine[number * size : (number + 1) * size] for mine in bodies]
+
+
+def _rate(load: Load) -> float:
+    """Return actions a second; every one must have been accepted."""
+    if load.accepted != load.actions:
+        raise RuntimeError(f"{load.actions - load.accepted} of {load.actions} were not accepted")
     return load.accepted / load.seconds
 
 

@@ -5,7 +5,9 @@ A child says where it is reached in one JSON line, and ends when its standard in
 
 import asyncio
 import contextlib
+import gc
 import json
+import resource
 import socket
 import subprocess
 import sys
@@ -13,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import uvicorn
 import uvloop
 from fastapi import FastAPI, Request
@@ -21,6 +24,7 @@ from services.bootstrap import COORDINATOR, Parts, Settings, build_hub
 from services.http.hub import hub_app
 from services.members import Member
 from services.runtime import Mechanism
+from tests.bench.cases import Sent
 from tests.bench.ledger import put, running
 from tests.bench.town import OPENER_ROLES, PROVIDER_ROLES, Town
 
@@ -65,7 +69,7 @@ async def _stdin_closed() -> None:
 
 def _listen() -> socket.socket:
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
-    listener.setblocking(False)
+    listener.setblocking(False)  # noqa: FBT003 - the name of the method says it
     return listener
 
 
@@ -119,10 +123,38 @@ def members() -> list[Member]:
 async def _mechanism(data: str) -> None:
     async with Mechanism(Parts(Settings(data=Path(data))), members()) as mechanism:
         gateways = {i: office.address for i, office in mechanism.offices.items()}
-        _say(
-            hub=mechanism.hub_address, custodian=mechanism.custodian_address, gateways=gateways
-        )
+        _say(hub=mechanism.hub_address, custodian=mechanism.custodian_address, gateways=gateways)
         await _stdin_closed()
+
+
+async def _memory(data: str) -> None:
+    """Take in files of actions, named on standard input; say the resident size when asked."""
+    hub = build_hub(parts := Parts(Settings(data=Path(data))), "http://127.0.0.1:1")
+    accepting = hub.hub.accepting
+    async with running(accepting):
+        town = Town(parts, 50, 50)
+        await put(accepting, ((COORDINATOR, fact) for fact in town.facts()))
+        _say(bytes=_resident())
+        while line := (await asyncio.to_thread(sys.stdin.readline)).strip():
+            if line == "size":
+                _say(bytes=_resident())
+                continue
+            await put(accepting, _taken(line))
+            while hub.projector.step().recorded_ms:
+                pass
+
+
+def _taken(line: str) -> list[Sent]:
+    path = Path(line)
+    sent = msgspec.msgpack.decode(path.read_bytes(), type=list[Sent])
+    path.unlink()
+    return sent
+
+
+def _resident() -> int:
+    gc.collect()
+    pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
+    return pages * resource.getpagesize()
 
 
 def _main(arguments: Sequence[str]) -> None:
@@ -131,6 +163,8 @@ def _main(arguments: Sequence[str]) -> None:
             uvloop.run(_hub(data, int(openers)))
         case "mechanism", data:
             uvloop.run(_mechanism(data))
+        case "memory", data:
+            uvloop.run(_memory(data))
         case _:
             raise SystemExit("no such process")
 

@@ -14,7 +14,8 @@ from domain.ports import EventStore
 from services.accepting import Accepting
 from services.bootstrap import COORDINATOR, now_ms
 from services.casebook import CaseBook
-from tests.bench.town import Sent, Town, by_sender
+from tests.bench.cases import Sent, by_sender
+from tests.bench.town import Town
 
 CHUNK = 500
 

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
+from typing import cast
 
 _LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 
@@ -19,8 +20,9 @@ class Load:
 
     seconds: float = 0.0
     latencies_ms: list[float] = field(default_factory=list)
+    actions: int = 0
+    """Actions answered."""
     accepted: int = 0
-    """Actions answered with `accepted`."""
 
 
 class _Connection(asyncio.Protocol):
@@ -35,8 +37,8 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if isinstance(transport, asyncio.Transport):
-            self._transport = transport
+        # uvloop's transports are Transports in all but the class.
+        self._transport = cast("asyncio.Transport", transport)
 
     def start(self) -> None:
         """Send the first request."""
@@ -64,6 +66,7 @@ class _Connection(asyncio.Protocol):
         if not buffer.startswith(b"HTTP/1.1 200"):
             self._done.set_exception(RuntimeError(buffer.decode(errors="replace")))
             return
+        self._load.actions += buffer.count(b'"accepted":', head)
         self._load.accepted += buffer.count(b'"accepted":true', head)
         self._buffer = b""
         self._next()
