@@ -2,7 +2,8 @@
 
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 
 from adapters.sealing import Box
 from adapters.sqlite import connect, ours, transaction
@@ -39,6 +40,12 @@ class SqliteCustody:
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Make everything written inside the block durable as one, or leave nothing of it."""
+        with transaction(self._db):
+            yield
 
     def _rows(self, sql: str, *parameters: object) -> list[sqlite3.Row]:
         with ours():

@@ -1,7 +1,8 @@
 """A gateway's store in one SQLite file on the agency's machine; see the port `GatewayStore`."""
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from adapters.sqlite import connect, ours, transaction
 from domain.action import Action
@@ -24,10 +25,10 @@ _TABLES = (
     " boxed BLOB NOT NULL, not_after INTEGER NOT NULL,"
     " PRIMARY KEY (case_id, writer, category, epoch)) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS events (number INTEGER PRIMARY KEY, case_id TEXT NOT NULL,"
-    " event_id TEXT UNIQUE NOT NULL, type TEXT NOT NULL, writer TEXT NOT NULL,"
+    " event_id TEXT NOT NULL, seat TEXT NOT NULL, type TEXT NOT NULL, writer TEXT NOT NULL,"
     " record BLOB NOT NULL, statement BLOB NOT NULL, signature BLOB NOT NULL,"
     " recorded_ms INTEGER NOT NULL, categories INTEGER NOT NULL, basis TEXT NOT NULL,"
-    " own INTEGER NOT NULL, opened INTEGER NOT NULL)",
+    " own INTEGER NOT NULL, opened INTEGER NOT NULL, UNIQUE (event_id, seat))",
     "CREATE INDEX IF NOT EXISTS events_case ON events (case_id)",
     "CREATE TABLE IF NOT EXISTS facts (seq INTEGER PRIMARY KEY, type TEXT NOT NULL,"
     " record BLOB NOT NULL, statement BLOB NOT NULL, signature BLOB NOT NULL,"
@@ -35,9 +36,10 @@ _TABLES = (
     "CREATE TABLE IF NOT EXISTS parked (code TEXT NOT NULL, lane INTEGER, seq INTEGER)",
 )
 _KEEP = (
-    "INSERT INTO events VALUES (NULL,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (event_id) DO UPDATE SET"
-    " number = (SELECT MAX(number) + 1 FROM events), record = excluded.record,"
-    " categories = excluded.categories, basis = excluded.basis, opened = 0"
+    "INSERT INTO events VALUES (NULL,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+    " ON CONFLICT (event_id, seat) DO UPDATE SET number = (SELECT MAX(number) + 1 FROM events),"
+    " record = excluded.record, categories = excluded.categories, basis = excluded.basis,"
+    " opened = 0"
 )
 
 
@@ -55,9 +57,20 @@ class SqliteGatewayStore:
         self._db.close()
         self._durable.close()
 
+    @contextmanager
+    def together(self, *, durable: bool) -> Iterator[None]:
+        """Make everything written inside the block one transaction; see the port."""
+        with transaction(self._durable if durable else self._db):
+            yield
+
+    @property
+    def _open(self) -> sqlite3.Connection:
+        """The connection whose block is open, so that reading sees what the block has written."""
+        return self._durable if self._durable.in_transaction else self._db
+
     def _rows(self, sql: str, *parameters: object) -> list[sqlite3.Row]:
         with ours():
-            return self._db.execute(sql, parameters).fetchall()
+            return self._open.execute(sql, parameters).fetchall()
 
     def place(self, name: str) -> str:
         """Return how far something was followed; empty at the start."""
@@ -65,7 +78,7 @@ class SqliteGatewayStore:
         return str(rows[0]["value"]) if rows else ""
 
     def _move(self, place: tuple[str, str]) -> None:
-        self._db.execute("INSERT OR REPLACE INTO places VALUES (?,?)", place)
+        self._open.execute("INSERT OR REPLACE INTO places VALUES (?,?)", place)
 
     def result(self, command_id: str) -> Result | None:
         """Return what became of a command, if it was ever taken."""
@@ -109,7 +122,7 @@ class SqliteGatewayStore:
         lost: Sequence[KeptKey],
     ) -> None:
         """Keep final answers and own events; the outbox forgets the record, the events have it."""
-        with transaction(self._db) as db:
+        with transaction(self._open) as db:
             db.executemany(
                 "UPDATE outbox SET status = ?, code = ?, message = ?, recorded_ms = ?,"
                 " record = NULL WHERE number = ?",
@@ -131,14 +144,14 @@ class SqliteGatewayStore:
 
     def deposited(self, numbers: Sequence[int]) -> None:
         """Forget confirmed deposits."""
-        with transaction(self._db) as db:
+        with transaction(self._open) as db:
             db.executemany("DELETE FROM deposits WHERE number = ?", [(n,) for n in numbers])
 
     def arrive(
         self, kept: Sequence[Kept], parked: Sequence[Parked], place: tuple[str, str]
     ) -> None:
         """Keep arrived events and move `place`."""
-        with transaction(self._db) as db:
+        with transaction(self._open) as db:
             db.executemany(_KEEP, [_event_row(k) for k in kept])
             rows = [(p.code, p.lane, p.seq) for p in parked]
             db.executemany("INSERT INTO parked VALUES (?,?,?)", rows)
@@ -157,7 +170,7 @@ class SqliteGatewayStore:
             )
             for i in items
         ]
-        with transaction(self._db) as db:
+        with transaction(self._open) as db:
             db.executemany("INSERT OR IGNORE INTO facts VALUES (?,?,?,?,?,?)", rows)
 
     def registry(self) -> Sequence[FollowedItem]:
@@ -171,7 +184,7 @@ class SqliteGatewayStore:
         self, changes: Sequence[tuple[str, str, Sequence[KeptKey]]], place: tuple[str, str]
     ) -> None:
         """Hold exactly these keys for each (case, writer) named, and move `place`."""
-        with transaction(self._db) as db:
+        with transaction(self._open) as db:
             for case_id, writer, keys in changes:
                 db.execute("DELETE FROM keys WHERE case_id = ? AND writer = ?", (case_id, writer))
                 _put_keys(db, keys)
@@ -231,11 +244,12 @@ class SqliteGatewayStore:
         sql = "SELECT * FROM events WHERE number > ? ORDER BY number LIMIT ?"
         return [_kept(r) for r in self._rows(sql, number, limit)]
 
-    def opened(self, counts: Sequence[tuple[str, int]]) -> None:
-        """Note (event id, number of fields opened)."""
-        with transaction(self._db) as db:
+    def opened(self, counts: Sequence[tuple[str, str, int]]) -> None:
+        """Note (event id, seat, number of fields opened)."""
+        with transaction(self._open) as db:
             db.executemany(
-                "UPDATE events SET opened = ? WHERE event_id = ?", [(n, e) for e, n in counts]
+                "UPDATE events SET opened = ? WHERE event_id = ? AND seat = ?",
+                [(n, event_id, seat) for event_id, seat, n in counts],
             )
 
     def counts(self) -> Mapping[str, int]:
@@ -304,6 +318,7 @@ def _event_row(k: Kept) -> tuple[object, ...]:
     return (
         k.case_id,
         k.event_id,
+        k.seat,
         k.type,
         k.writer,
         k.record,
@@ -330,6 +345,7 @@ def _kept(r: sqlite3.Row) -> Kept:
         categories=r["categories"],
         basis=r["basis"],
         own=bool(r["own"]),
+        seat=r["seat"],
         opened=r["opened"],
         number=r["number"],
     )

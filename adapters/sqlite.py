@@ -25,7 +25,13 @@ def connect(path: str, *tables: str, synchronous: str = "FULL") -> sqlite3.Conne
 
 @contextmanager
 def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """Run the block in one durable write transaction, or leave nothing of it."""
+    """Run the block in one durable write transaction, or leave nothing of it.
+
+    A block inside another is part of the outer one's transaction.
+    """
+    if db.in_transaction:
+        yield db
+        return
     with ours():
         db.execute("BEGIN IMMEDIATE")
         try:

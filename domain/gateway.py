@@ -5,6 +5,7 @@ holds boxed. Taking a key away therefore closes what it opened.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -90,6 +91,8 @@ class Kept:
     """Mask of the categories shown."""
     basis: str
     own: bool
+    seat: str = ""
+    """Purpose of the seat whose feed brought it; empty for what the agency wrote itself."""
     opened: int = 0
     """Fields that were opened once to check them."""
     number: int = 0
@@ -107,6 +110,13 @@ class Parked:
 
 class GatewayStore(Protocol):
     """The agency's own store. What a method returned from is durable."""
+
+    def together(self, *, durable: bool) -> AbstractContextManager[None]:
+        """Keep everything written inside the block, or nothing of it.
+
+        What can be fetched again need not be `durable` against a power cut.
+        """
+        ...
 
     def place(self, name: str) -> str:
         """Return how far something was followed; empty at the start."""
@@ -153,7 +163,7 @@ class GatewayStore(Protocol):
     def arrive(
         self, kept: Sequence[Kept], parked: Sequence[Parked], place: tuple[str, str]
     ) -> None:
-        """Keep arrived events (a newer entry of an event replaces the older) and move `place`."""
+        """Keep arrived events, a newer entry of a seat in place of its older, and move `place`."""
         ...
 
     def facts(self, items: Sequence[FollowedItem]) -> None:
@@ -198,8 +208,8 @@ class GatewayStore(Protocol):
         """Return up to `limit` events that arrived after `number`, in order of arrival."""
         ...
 
-    def opened(self, counts: Sequence[tuple[str, int]]) -> None:
-        """Note (event id, number of fields opened)."""
+    def opened(self, counts: Sequence[tuple[str, str, int]]) -> None:
+        """Note (event id, seat, number of fields opened)."""
         ...
 
     def counts(self) -> Mapping[str, int]:

@@ -272,6 +272,10 @@ class HeldRelease:
 class Custody(Protocol):
     """The custodian's own store. What a method returned from is durable."""
 
+    def together(self) -> AbstractContextManager[None]:
+        """Make everything written inside the block durable as one, or leave nothing of it."""
+        ...
+
     def position(self) -> int:
         """Return how far the hub's log was followed."""
         ...

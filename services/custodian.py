@@ -127,9 +127,15 @@ class Custodian:
         An event whose signature does not hold is left out, so that its number is a gap.
         """
         good = [item for item in page.items if self._holds(item)]
-        self._custody.follow(good, page.position)
         touched = {item.case_id for item in good} - {ev.REGISTRY_STREAM}
-        return self._settle_all(touched)
+        try:
+            # As one: a position that moved without its releases would leave them undone for good.
+            with self._custody.together():
+                self._custody.follow(good, page.position)
+                return self._settle_all(touched)
+        except BaseException:
+            self._cases.clear()
+            raise
 
     def _holds(self, item: FollowedItem) -> bool:
         if item.case_id == ev.REGISTRY_STREAM:

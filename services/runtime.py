@@ -6,6 +6,7 @@ by itself.
 
 import asyncio
 import contextlib
+import gc
 import logging
 import socket
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -42,6 +43,7 @@ PROJECT_STEP = 100
 CLOCK_SECONDS = 1.0
 FIRST_BACKOFF, LAST_BACKOFF = 0.05, 5.0
 LONG_POLL = 20.0
+GC_THRESHOLDS = (100_000, 20, 20)
 STOP_SECONDS = 3.0
 
 OPERATOR = Member(
@@ -132,6 +134,8 @@ class Mechanism:
 
     async def __aenter__(self) -> "Mechanism":
         """Start every part and register the members that the registry does not know yet."""
+        # The state is frozen dataclasses without cycles: looking for some all the time is waste.
+        gc.set_threshold(*GC_THRESHOLDS)
         self._start(self.hub.hub.accepting.run())
         self._start(self._project())
         self._serve(self._hub_socket, hub_app(self.hub.hub))
@@ -151,6 +155,7 @@ class Mechanism:
         self._serve(self._operator_socket, gateway_app(operator))
         self._start(self._operator.gateway.run(()))
         await self._register(registering)
+        await self._custodian_knows_everybody()
         for office in self.offices.values():
             await self._open(office)
         self._start(self._ring())
@@ -162,6 +167,12 @@ class Mechanism:
             if registry.signing_key(member.id, now_ms()) is None:
                 keys = self._parts.public_keys(member.id)
                 await register(registering.record, member, *keys, now_ms())
+
+    async def _custodian_knows_everybody(self) -> None:
+        """Wait until the custodian has followed the registry, so that it can tell who asks."""
+        facts = self.hub.hub.accepting.world.registry.version
+        while self.custodian.custodian.directory.seq < facts:  # noqa: ASYNC110 - it is a process apart
+            await asyncio.sleep(FIRST_BACKOFF)
 
     async def _open(self, office: Office) -> None:
         gateway = office.process.gateway
@@ -200,7 +211,12 @@ class Mechanism:
 
     def _serve(self, listener: socket.socket, app: Any) -> None:
         config = uvicorn.Config(
-            app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1
+            app,
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            lifespan="off",
+            timeout_graceful_shutdown=1,
         )
         server = _Server(config)
         self._servers.append(server)

@@ -30,7 +30,7 @@ def running(tmp_path: Path) -> Iterator[Path]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [NRM_HUB, "run", "--cases", "0", "--port", str(port)]
+    command = [str(NRM_HUB), "run", "--cases", "0", "--port", str(port)]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
         assert process.stdout
         for line in process.stdout:

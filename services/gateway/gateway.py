@@ -82,12 +82,13 @@ class Gateway:
         return sent
 
     async def run(self, purposes: Sequence[str]) -> None:
-        """Run every loop until cancelled."""
+        """Run every loop until cancelled; without purposes there is nothing to read."""
         outbox = self.outbox
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._loop(self.send, outbox.actions_waiting))
             tasks.create_task(self._loop(outbox.hand_over, outbox.deposits_waiting))
-            tasks.create_task(self._loop(self.pull_releases, None))
+            if purposes:
+                tasks.create_task(self._loop(self.pull_releases, None))
             for purpose in purposes:
                 tasks.create_task(self._loop(partial(self.pull_feed, purpose), None))
 

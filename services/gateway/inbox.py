@@ -4,14 +4,18 @@ A reader trusts neither hub nor custodian: signatures are checked against the pi
 directory, keys against the commitments in the log. What does not hold is parked, not shown.
 """
 
+import functools
 import logging
+import operator
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from domain.errors import HubError, NotAuthentic
 from domain.gateway import GatewayStore, Kept, KeptKey, Parked
 from domain.messages import FeedItem, FeedPage, ReleaseItem, ReleasePage, SignedRelease
 from domain.ports import Boxing, HubLink, Language
+from domain.record import Record
 from domain.sealing import KeyRelease, Sealing, Signing, decode_bundle
 from domain.vocabulary import Category, mask_of, names_of
 from services.directory import Directory, fingerprint
@@ -79,15 +83,16 @@ class Inbox:
         kept, parked = [], []
         for item in page.items:
             try:
-                kept.append(await self._checked(item))
+                kept.append(await self._checked(item, purpose))
             except HubError as e:
                 log.warning("a feed entry does not hold: %s", e.code)
                 parked.append(Parked(code=e.code, lane=item.lane, seq=item.seq))
-        self._store.arrive(kept, parked, (f"feed {purpose}", page.cursor))
-        self._try_open({k.case_id for k in kept})
+        with self._store.together(durable=False):
+            self._store.arrive(kept, parked, (f"feed {purpose}", page.cursor))
+            self._try_open({k.case_id for k in kept})
         return kept
 
-    async def _checked(self, item: FeedItem) -> Kept:
+    async def _checked(self, item: FeedItem, purpose: str) -> Kept:
         shown = item.event
         try:
             _, event, _ = self._directory.checked(shown)
@@ -107,6 +112,7 @@ class Inbox:
             categories=mask_of(item.categories),
             basis=item.basis,
             own=False,
+            seat=purpose,
         )
 
     def take_releases(self, page: ReleasePage) -> None:
@@ -118,8 +124,9 @@ class Inbox:
             except HubError as e:
                 self.alarms += 1
                 log.warning("a key release does not hold: %s", e.code)
-        self._store.replace_keys(changes, ("releases", str(page.seq)))
-        self._try_open({case_id for case_id, _, _ in changes})
+        with self._store.together(durable=False):
+            self._store.replace_keys(changes, ("releases", str(page.seq)))
+            self._try_open({case_id for case_id, _, _ in changes})
 
     def _released(self, item: ReleaseItem) -> list[KeptKey]:
         return [key for signed in item.releases for key in self._keys(signed, item)]
@@ -166,13 +173,13 @@ class Inbox:
     def _try_open(self, case_ids: set[str]) -> None:
         """Open once what can be opened now, so that tampering is noticed on arrival."""
         counts = [
-            (one.event_id, self._count_opened(one, keyring))
+            (one.event_id, one.seat, self._count_opened(one, keyring))
             for case_id in case_ids
             if (waiting := self._store.unopened(case_id))
             for keyring in (self._keyring(case_id),)
             for one in waiting
         ]
-        opened = [c for c in counts if c[1]]
+        opened = [c for c in counts if c[2]]
         if opened:
             self._store.opened(opened)
 
@@ -194,9 +201,29 @@ class Inbox:
         )
 
     def opened(self, case_id: str, kept: Sequence[Kept]) -> list[Mapping[str, Any]]:
-        """Return `kept` events of a case as documents, opened as far as keys allow."""
-        keyring = self._keyring(case_id)
-        return [self._view(one, keyring) for one in kept]
+        """Return `kept` events of a case as documents, opened as far as keys allow.
+
+        What an agency got through two seats is one event, with all that either seat shows.
+        """
+        keyring, seats = self._keyring(case_id), dict[str, list[Kept]]()
+        for one in kept:
+            seats.setdefault(one.event_id, []).append(one)
+        return [self._view(self._merged(rows), keyring) for rows in seats.values()]
+
+    def _merged(self, rows: Sequence[Kept]) -> Kept:
+        if len(rows) == 1:
+            return rows[0]
+        records = [self._language.record(r.type, r.record) for r in rows]
+        shown = (
+            next((f for f in same if not f.withheld), same[0])
+            for same in zip(*(r.fields for r in records), strict=True)
+        )
+        return replace(
+            max(rows, key=lambda r: r.number),
+            record=self._language.body(Record(rows[0].type, tuple(shown))),
+            categories=functools.reduce(operator.or_, (r.categories for r in rows)),
+            basis=" ".join(sorted({b for r in rows for b in r.basis.split()})),
+        )
 
     def _view(self, one: Kept, keyring: Keyring) -> Mapping[str, Any]:
         record = self._language.record(one.type, one.record)

@@ -146,12 +146,15 @@ class Outbox:
                 [d for m in made for d in m.deposits],
             )
         except HubError:
-            # What was signed and not kept never happened: continue from what the store has.
-            self._sealer.resume(self._store.actor_head())
-            self._cases.clear()
+            self._start_over()
             raise
         self.actions_waiting.set()
         self.deposits_waiting.set()
+
+    def _start_over(self) -> None:
+        """What was signed and not kept never happened: continue from what the store has."""
+        self._sealer.resume(self._store.actor_head())
+        self._cases.clear()
 
     def _writing(self, case_id: str) -> _Writing:
         writing = self._cases.pop(case_id, None) or self._load(case_id)
@@ -188,15 +191,20 @@ class Outbox:
         kept = [self._own_event(o, a.recorded_ms or 0) for o, a in recorded if a.accepted]
         lost = [k for o, a in recorded if not a.accepted for k in self._never_opened(o)]
         again = [o for o, a in recorded if a.code in _RESEAL and o.command_id and not o.retried]
-        self._store.settle(results, kept, lost)
-        for key in lost:
-            self._cases.pop(key.case_id, None)
-        for event in kept:
-            self.saw(event.case_id, event.statement)
-        for outgoing in again:
-            self._seal_again(outgoing)
+        try:
+            # As one: an answer kept without its second sealing would stand as the last word.
+            with self._store.together(durable=bool(again)):
+                self._store.settle(results, kept, lost)
+                for key in lost:
+                    self._cases.pop(key.case_id, None)
+                for event in kept:
+                    self.saw(event.case_id, event.statement)
+                sealed = [o for o in again if self._seal_again(o)]
+        except HubError:
+            self._start_over()
+            raise
         for outgoing, result in results:
-            if outgoing not in again:
+            if outgoing not in sealed:
                 self._answer(result)
 
     def _answer(self, result: Result) -> None:
@@ -238,8 +246,8 @@ class Outbox:
             for key in keys
         ]
 
-    def _seal_again(self, outgoing: Outgoing) -> None:
-        """Carry out a command once more under keys that the hub takes."""
+    def _seal_again(self, outgoing: Outgoing) -> bool:
+        """Carry out a command once more under keys that the hub takes; return whether it could."""
         action = outgoing.action
         record = self._language.record(action.type, action.record)
         head = self._language.event(record).head
@@ -247,7 +255,7 @@ class Outbox:
         opened, shut = open_record(self._office.hub, self._language, self._sealing, record, own)
         if shut:
             log.error("an action cannot be sealed again: its own keys are missing")
-            return
+            return False
         document = self._language.opened(action.type, opened)
         command = Command(
             command_id=outgoing.command_id,
@@ -262,6 +270,7 @@ class Outbox:
         made = self._make(outgoing.command_id, self._sealer.checked(command), fresh=stale)
         made.outgoing[-1] = replace(made.outgoing[-1], retried=True)
         self._keep([made])
+        return True
 
 
 def _uses(record: Record, newest: dict[int, tuple[int, bytes]]) -> bool:

@@ -199,7 +199,7 @@ def test_arrived_events_and_the_place_are_kept_together(store: GatewayStore) -> 
 
 def test_a_newer_entry_replaces_the_older_and_arrives_anew(store: GatewayStore) -> None:
     arrive(store, kept("one"), kept("two"))
-    store.opened([(uid("one"), 3)])
+    store.opened([(uid("one"), "", 3)])
     seen = max(k.number for k in store.case(CASE))
     arrive(store, kept("one", record=b"withheld", categories=0, basis=""))
     newer = store.since(seen, 10)
@@ -260,7 +260,7 @@ def test_counts_say_where_things_stand(store: GatewayStore) -> None:
         [(settled[0], result(settled[0])), (settled[1], result(settled[1], "refused"))], [], []
     )
     arrive(store, kept("one"), kept("own", own=True))
-    store.opened([(uid("one"), 3), (uid("own"), 5)])
+    store.opened([(uid("one"), "", 3), (uid("own"), "", 5)])
     assert store.counts() == {
         "queued": 1,
         "refused": 1,

@@ -213,24 +213,23 @@ def misfiled(
     me = actor_id(parts.public_key(f"gateways/{agency}"))
     by_id = {e.event_id: e for e in log.events if e.case_id != ev.REGISTRY_STREAM}
     ids = {e.position: e.event_id for e in log.events}
-    due: dict[str, set[int]] = defaultdict(set)
+    due: dict[tuple[str, str], int] = {}
     for seat, entries in feeds.items():
         if seat.agency == agency:
-            for position, mask in {e.position: e.mask for e in entries}.items():
-                due[ids[position]].add(mask)
+            due |= {(ids[e.position], seat.purpose): e.mask for e in entries}
     for event_id, event in by_id.items():
         if Statement.decode(event.statement).actor == me:
-            due[event_id].add(ALL_SEALED)
-    sql = "SELECT event_id, record, categories FROM events"
+            due[event_id, ""] = ALL_SEALED
+    sql = "SELECT event_id, seat, record, categories FROM events"
     path = parts.settings.data / "gateways" / agency / "gateway.db"
-    kept = {r["event_id"]: r for r in rows(path, sql)}
+    kept = {(r["event_id"], r["seat"]): r for r in rows(path, sql)}
     if kept.keys() != due.keys():
         yield f"{agency} lacks {len(due.keys() - kept.keys())} events, {len(kept)} kept"
-    for event_id in kept.keys() & due.keys():
-        mask = kept[event_id]["categories"]
-        shown = show(parts.language, by_id[event_id], mask)
-        if mask not in due[event_id] or kept[event_id]["record"] != shown.record:
-            yield f"{agency} keeps {event_id} with mask {mask}, due {due[event_id]}"
+    for name in kept.keys() & due.keys():
+        mask = kept[name]["categories"]
+        shown = show(parts.language, by_id[name[0]], mask)
+        if mask != due[name] or kept[name]["record"] != shown.record:
+            yield f"{agency} keeps {name} with mask {mask}, due {due[name]}"
 
 
 def unread(mechanism: Mechanism) -> Iterator[str]:

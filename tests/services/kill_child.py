@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -13,13 +14,14 @@ from random import SystemRandom
 from typing import Any
 
 from services.demo.cast import CAST
+from tests.services.kill_step import WRITES
 
 ROOT = Path(__file__).parents[2]
 PORTS = 3 + len(CAST)
 """Hub, custodian and coordinator, then a gateway for each agency, in this order."""
 LIMIT = 180.0
 """Seconds after which a condition counts as never met; far above what any machine needs."""
-_COMMAND = (sys.executable, "-c", "from services.cli import main; main()")
+_COMMAND = (sys.executable, "-m", "tests.services.kill_step")
 
 
 class Child:
@@ -28,7 +30,6 @@ class Child:
     def __init__(self, data: Path, port: int) -> None:
         self.data = data
         self.port = port
-        self.started = 0
         self._output = data.parent / "child.txt"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -41,12 +42,16 @@ class Child:
         """Agency id -> address of its gateway."""
         return {m.id: f"http://127.0.0.1:{self.port + 3 + i}" for i, m in enumerate(CAST)}
 
-    def start(self) -> None:
+    def start(self, writes: int = 1) -> None:
+        """Start it; once armed, it kills itself after so many writes."""
         arguments = ("run", "--data", str(self.data), "--port", str(self.port), "--cases", "0")
-        self.started += 1
         with self._output.open("ab") as output:
             self._process = subprocess.Popen(  # noqa: S603 - our own command line
-                (*_COMMAND, *arguments), cwd=ROOT, stdout=output, stderr=output
+                (*_COMMAND, *arguments),
+                cwd=ROOT,
+                env={**os.environ, WRITES: str(writes)},
+                stdout=output,
+                stderr=output,
             )
 
     def kill(self) -> None:
@@ -54,6 +59,13 @@ class Child:
         process = self._running()
         process.kill()
         assert process.wait() == -signal.SIGKILL, "the process had ended by itself"
+
+    async def kill_itself(self) -> None:
+        """Let the process end as by `kill`, right after one of its next writes."""
+        process = self._running()
+        process.send_signal(signal.SIGUSR1)
+        code = await asyncio.to_thread(process.wait, LIMIT)
+        assert code == -signal.SIGKILL, "the process ended otherwise"
 
     async def stop(self) -> int:
         """Ask the process to end and return its exit code."""

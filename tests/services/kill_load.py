@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 
 from adapters.http_links import HttpGatewayLink
+from domain.errors import Unavailable
 from domain.gateway import Command, Result
 from services.bootstrap import now_ms
 from services.demo.script import Story
@@ -42,6 +43,8 @@ class Load:
         """Pairs of answers to one command that differ."""
         self.under_way = 0
         """Commands in requests that have left a client and have no answer yet."""
+        self.cut = 0
+        """Commands in requests that broke off without an answer."""
         self.serving = asyncio.Event()
 
     def note(self, results: Sequence[Result]) -> None:
@@ -67,6 +70,9 @@ class Client:
         self._load.under_way += len(commands)
         try:
             results = await self._link.submit(commands)
+        except Unavailable:
+            self._load.cut += len(commands)
+            raise
         finally:
             self._load.under_way -= len(commands)
         self._load.note(results)

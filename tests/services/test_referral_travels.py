@@ -199,3 +199,23 @@ def into_nrm() -> dict[str, object]:
             "area": "GB",
         },
     }
+
+
+async def test_an_agency_with_two_seats_reads_what_either_may_see(world: World) -> None:
+    case = await world.opened(SHELTER)
+    needs = {
+        "needs": ["x-shoes"],
+        "risk": "low",
+        "health_needs": ["x-dentist"],
+        "review_due": None,
+    }
+    await world.done(SHELTER, case, "NeedsAssessed", **needs)
+    for purpose, category in (("health_care", "HEALTH"), ("protection_support", "PROTECTION")):
+        act = consent(HEALTH, category, purposes=[purpose])
+        await world.done(SHELTER, case, "ConsentGiven", **act)
+    await world.done(SHELTER, case, "ReferralSent", **referral(HEALTH, purpose="health_care"))
+    await world.quiet()
+    assessed = [e for e in await world.link(HEALTH).case(case) if e["type"] == "NeedsAssessed"]
+    assert len(assessed) == 1
+    assert assessed[0]["fields"] == needs | {"review_due": None}
+    assert set(assessed[0]["categories"]) == {"HEALTH", "PROTECTION"}
