@@ -32,21 +32,22 @@ from domain.rules.world import World
 from domain.secret import Secret
 from domain.standing import Key, Period
 from schemas.language import AvroLanguage
-from services.accepting import Accepting
-from services.casebook import CaseBook
-from services.clocks import Clocks
-from services.custodian import Custodian, Identity
+from services.custodian.custodian import Custodian
+from services.custodian.releasing import Identity
 from services.directory import Directory
-from services.explaining import Explaining
-from services.feeds import FeedService
-from services.followers import Followers
 from services.gateway.gateway import Gateway
 from services.gateway.inbox import Inbox
 from services.gateway.outbox import Outbox
 from services.gateway.sealer import Office, Sealer
 from services.http.auth import TokenIssuer
 from services.http.hub import LOG, Hub
-from services.projector import Projector
+from services.hub.accepting import Accepting
+from services.hub.casebook import CaseBook
+from services.hub.clocks import Clocks
+from services.hub.explaining import Explaining
+from services.hub.feeds import FeedService
+from services.hub.followers import Followers
+from services.hub.projector import Projector
 from services.registering import Registering
 from services.signals import Signals
 

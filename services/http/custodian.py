@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from domain.action import Action
 from domain.messages import Deposits, ReleasePage
-from services.custodian import Custodian
+from services.custodian.custodian import Custodian
 from services.http.auth import TokenIssuer
 from services.http.hub import WAIT_LIMIT
 from services.http.openapi import Endpoint, application

@@ -20,13 +20,13 @@ from domain.errors import Malformed, Refused
 from domain.messages import Answers, FeedPage, FollowedPage, Submission, Why, WhyQuestion
 from domain.ports import Language, SchemaCatalogue
 from domain.vocabulary import Seat
-from services.accepting import Accepting
-from services.explaining import Explaining
-from services.feeds import FeedService
-from services.followers import Followers
 from services.http.auth import TokenIssuer
 from services.http.openapi import Endpoint, application
 from services.http.problems import body_of, decoded, json_response, number_of
+from services.hub.accepting import Accepting
+from services.hub.explaining import Explaining
+from services.hub.feeds import FeedService
+from services.hub.followers import Followers
 from services.signals import Signals, wait
 
 BODY_LIMIT = 8 * 1024 * 1024

@@ -11,9 +11,9 @@ from adapters.event_store import SqliteEventStore
 from adapters.metrics import HubMetrics
 from domain.action import Outcome
 from domain.ports import EventStore
-from services.accepting import Accepting
 from services.bootstrap import COORDINATOR, now_ms
-from services.casebook import CaseBook
+from services.hub.accepting import Accepting
+from services.hub.casebook import CaseBook
 from tests.bench.cases import Sent, by_sender
 from tests.bench.town import Town
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from adapters.event_store import SqliteEventStore
 from adapters.feeds import SqliteFeeds
 from services.bootstrap import Parts, Settings
-from services.projector import Projector
+from services.hub.projector import Projector
 from tests.bench.cases import CASE_ACTIONS, mixed
 from tests.bench.ledger import write_log
 from tests.bench.measuring import Measured, paired, seconds

@@ -18,8 +18,8 @@ from adapters.event_store import SqliteEventStore
 from adapters.sqlite import connect
 from domain.action import Action
 from domain.ports import Recorded
-from services.accepting import Accepting
 from services.bootstrap import COORDINATOR, Parts, Settings
+from services.hub.accepting import Accepting
 from tests.bench.cases import CASE_ACTIONS, OPENER_ACTIONS, WrittenCase, mixed
 from tests.bench.ledger import put, running, write_log, writer
 from tests.bench.measuring import Measured, paired, seconds

@@ -19,8 +19,8 @@ from domain.ports import Recorded
 from domain.trail.statement import ZEROS, Statement, actor_id, digest
 from domain.vocabulary import ALL_SEALED, Seat
 from services.bootstrap import Parts
-from services.feeds import show
-from services.projector import Projector
+from services.hub.feeds import show
+from services.hub.projector import Projector
 from services.runtime import Mechanism
 from tests.services.kill_reader import Seen
 

@@ -14,7 +14,7 @@ from domain.sealing import KeyRelease
 from domain.vocabulary import Seat
 from services.bootstrap import CUSTODIAN, Parts, build_custodian
 from services.directory import fingerprint
-from services.projector import Step
+from services.hub.projector import Step
 from tests.services.running import (
     HEALTH,
     POLICE,

@@ -13,7 +13,7 @@ from domain.messages import FeedItem, FeedPage, Shown
 from domain.ports import EventStore, Feeds, Language, Recorded
 from domain.rules.world import World
 from domain.vocabulary import Purpose, Seat, names_of
-from services.casebook import CaseBook
+from services.hub.casebook import CaseBook
 
 PAGE = 200
 _HELD_AUDIENCES = 2_000

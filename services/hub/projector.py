@@ -20,7 +20,7 @@ from domain.record import Record
 from domain.rules.world import World
 from domain.visibility import View, sees
 from domain.vocabulary import Category, Seat
-from services.casebook import RegistryBook
+from services.hub.casebook import RegistryBook
 
 STEP = 500
 HELD_CASES = 2_000

@@ -11,7 +11,7 @@ from domain import events as ev
 from domain.case import WAITING
 from domain.gateway import Command
 from domain.ports import EventStore, Language
-from services.casebook import CaseBook, recorded_event
+from services.hub.casebook import CaseBook, recorded_event
 
 _PAGE = 1_000
 _STARTS = ("ConsentGiven", "ConsentRenewed", "ReferralSent")

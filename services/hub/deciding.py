@@ -20,8 +20,8 @@ from domain.rules.decide import decide
 from domain.rules.keys import check_sealed
 from domain.rules.world import World
 from domain.trail.statement import ZEROS, Statement
-from services.casebook import CaseBook, Known
-from services.checking import Checked
+from services.hub.casebook import CaseBook, Known
+from services.hub.checking import Checked
 
 CLOCK_AHEAD_MS = 600_000
 """How far an agency's clock may run ahead of the hub's."""

@@ -4,7 +4,7 @@ from domain import events as ev
 from domain.case import CUSTODY
 from domain.messages import FollowedItem, FollowedPage
 from domain.ports import EventStore, Language, Recorded
-from services.feeds import show
+from services.hub.feeds import show
 
 PAGE = 500
 

@@ -15,7 +15,7 @@ from domain.ports import EventStore
 from domain.reasons import CODES
 from domain.rules.world import World
 from domain.vocabulary import SEALED, Category, Seat
-from services.casebook import CaseBook
+from services.hub.casebook import CaseBook
 
 
 class Explaining:

@@ -18,9 +18,9 @@ from domain.ports import Appending, EventStore, Language
 from domain.rules.world import World
 from domain.standing import Key
 from domain.trail import statement
-from services.casebook import CaseBook, ReadsCases, RegistryBook
-from services.checking import Checked, Checker
-from services.deciding import Batch, Decider, Verify, unrecorded
+from services.hub.casebook import CaseBook, ReadsCases, RegistryBook
+from services.hub.checking import Checked, Checker
+from services.hub.deciding import Batch, Decider, Verify, unrecorded
 
 BATCH_ACTIONS = 200
 BATCH_BYTES = 1_000_000

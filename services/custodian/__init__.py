@@ -1,0 +1,1 @@
+"""The custodian: holds data keys, follows consent, releases and takes back."""

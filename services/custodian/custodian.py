@@ -1,0 +1,214 @@
+"""The custodian: holds data keys, releases them on consent, takes them back on withdrawal.
+
+It follows consent, registry and key events only, checks every signature itself, and stops
+releasing for a case whose numbers have a gap. It never has access to a sealed field.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from domain import events as ev
+from domain.action import Action
+from domain.errors import HubError, NotAuthentic, Refused
+from domain.messages import (
+    FollowedItem,
+    FollowedPage,
+    ReleaseItem,
+    ReleasePage,
+    Shown,
+    SignedRelease,
+)
+from domain.ports import Custody, HeldKey, HeldRelease, Language, ShredKeys
+from domain.rules.world import World
+from domain.sealing import (
+    KeyRelease,
+    Sealing,
+    Signing,
+    decode_bundle,
+)
+from services.custodian.following import FollowedCases
+from services.custodian.releasing import Due, Identity, Releasing, key_place, release_place
+from services.directory import Directory, fingerprint
+
+PAGE = 200
+
+
+class Custodian:
+    """Deposits and consent in, releases out."""
+
+    def __init__(
+        self,
+        *,
+        identity: Identity,
+        language: Language,
+        custody: Custody,
+        shreds: ShredKeys,
+        sealing: Sealing,
+        signing: Signing,
+        directory: Directory,
+        world: World,
+        clock: Callable[[], int],
+    ) -> None:
+        """Take `world` for the policy; its registry is the checked `directory`'s."""
+        self._me = identity
+        self._custody = custody
+        self._shreds = shreds
+        self._sealing = sealing
+        self._signing = signing
+        self._directory = directory
+        self._clock = clock
+        self._cases = FollowedCases(custody, language)
+        self._releasing = Releasing(
+            identity=identity,
+            custody=custody,
+            shreds=shreds,
+            sealing=sealing,
+            signing=signing,
+            directory=directory,
+            cases=self._cases,
+            world=world,
+            clock=clock,
+        )
+        self.opening_key = sealing.opening_key(identity.opening_seed.reveal())
+        self.public_key = signing.public_key(identity.signing_seed.reveal())
+        for item in custody.followed(ev.REGISTRY_STREAM):
+            directory.take(item.seq, item.event)
+
+    @property
+    def position(self) -> int:
+        """How far the hub's log was followed."""
+        return self._custody.position()
+
+    @property
+    def gaps(self) -> set[str]:
+        """Cases in which the hub left out a number; nothing is released for them."""
+        return self._cases.gaps
+
+    @property
+    def substituted(self) -> set[str]:
+        """Cases in which a writer deposited another key than the log committed to."""
+        return self._releasing.substituted
+
+    @property
+    def directory(self) -> Directory:
+        """The checked directory of agencies."""
+        return self._directory
+
+    def follow(self, page: FollowedPage) -> frozenset[str]:
+        """Keep one page of the hub's log; return the recipients whose releases changed.
+
+        An event whose signature does not hold is left out, so that its number is a gap.
+        """
+        good = [item for item in page.items if self._holds(item)]
+        touched = {item.case_id for item in good} - {ev.REGISTRY_STREAM}
+        try:
+            # As one: a position that moved without its releases would leave them undone for good.
+            with self._custody.together():
+                self._custody.follow(good, page.position)
+                return self._settle_all(touched)
+        except BaseException:
+            self._cases.forget()
+            raise
+
+    def _holds(self, item: FollowedItem) -> bool:
+        if item.case_id == ev.REGISTRY_STREAM:
+            self._directory.take(item.seq, item.event)
+            return True
+        try:
+            _, event, _ = self._directory.checked(item.event)
+        except HubError:
+            self.gaps.add(item.case_id)
+            return False
+        return event.head.case_id == item.case_id
+
+    def deposit(self, deposits: Sequence[SignedRelease], sender: str) -> frozenset[str]:
+        """Keep data keys that `sender` wrapped for this custodian; return the recipients served."""
+        releases = [KeyRelease.decode(d.release, d.signature) for d in deposits]
+        for release in releases:
+            self._check_deposit(release, sender)
+        cases = {release.case_id for release in releases}
+        self._shreds.make(cases)
+        self._custody.hold([key for release in releases for key in self._deposited(release)])
+        return self._settle_all(cases)
+
+    def _deposited(self, release: KeyRelease) -> Iterable[HeldKey]:
+        """Yield the keys in a deposit, each boxed under its case's shred key."""
+        seed, box = self._me.opening_seed.reveal(), self._shreds.box(release.case_id)
+        for key in decode_bundle(self._sealing.unwrap(seed, release.info, release.sealed)):
+            place = key_place(release.writer, key.category, key.epoch)
+            yield HeldKey(
+                case_id=release.case_id,
+                writer=release.writer,
+                category=key.category,
+                epoch=key.epoch,
+                boxed=box.seal(key.dek, place),
+            )
+
+    def _check_deposit(self, release: KeyRelease, sender: str) -> None:
+        mine = (self._me.id, self._me.hub, fingerprint(self.opening_key))
+        if (release.recipient, release.hub, release.recipient_key_fp) != mine:
+            raise Refused("NOT_FOR_ME", "wrap the keys for this custodian's key")
+        if not release.writer == release.issuer == sender:
+            raise Refused("NOT_YOUR_KEYS", "deposit your own keys alone")
+        key = self._directory.registry.signing_key(sender, self._clock())
+        if key is None or not self._signing.verify(key, release.signed_bytes, release.signature):
+            raise NotAuthentic("BAD_SIGNATURE", "the deposit is not signed by your key in force")
+
+    def withdraw(self, action: Action) -> frozenset[str]:
+        """Take a withdrawal straight from a gateway, before the hub's log brings it."""
+        now = self._clock()
+        shown = Shown(
+            type=action.type,
+            record=action.record,
+            statement=action.statement,
+            signature=action.signature,
+            recorded_ms=now,
+        )
+        _, event, _ = self._directory.checked(shown)
+        case_id = event.head.case_id
+        if not isinstance(event, ev.ConsentWithdrawn):
+            raise Refused("NOT_A_WITHDRAWAL", "only withdrawals come here directly")
+        if event.head.agency not in self._cases.case(case_id).parts:
+            raise Refused("NO_SUCH_CASE", "there is no such case in which you have a part")
+        self._custody.withdraw(case_id, event.consent_id, now)
+        return self._settle_all({case_id})
+
+    def releases(self, recipient: str, after: int, limit: int = PAGE) -> ReleasePage:
+        """Return the recipient's changes after `after`, each checked again with the clock."""
+        held = self._custody.releases(recipient, after, min(limit, PAGE))
+        items = tuple(self._item(h) for h in held)
+        return ReleasePage(items=items, seq=held[-1].seq if held else after)
+
+    def _item(self, held: HeldRelease) -> ReleaseItem:
+        due = self._releasing.due(held.case_id).get((held.recipient, held.writer), Due())
+        signed: tuple[SignedRelease, ...] = ()
+        if held.state and held.state == self._releasing.state(held.case_id, held.recipient, due):
+            box = self._shreds.box(held.case_id)
+            place = release_place(held.recipient, held.writer)
+            signed = tuple(_split(box.open(boxed, place)) for boxed in held.boxed)
+        return ReleaseItem(seq=held.seq, case_id=held.case_id, writer=held.writer, releases=signed)
+
+    def _settle_all(self, case_ids: Iterable[str]) -> frozenset[str]:
+        changed = [held for case_id in case_ids for held in self._settle(case_id)]
+        if changed:
+            self._custody.put_releases(changed)
+        return frozenset(held.recipient for held in changed)
+
+    def _settle(self, case_id: str) -> list[HeldRelease]:
+        """Return the releases of a case that differ from what consent allows now."""
+        before = {(h.recipient, h.writer): h for h in self._custody.releases_of_case(case_id)}
+        due = self._releasing.due(case_id)
+        changed = []
+        for recipient, writer in due.keys() | before.keys():
+            now_due = due.get((recipient, writer), Due())
+            state = self._releasing.state(case_id, recipient, now_due)
+            held = before.get((recipient, writer))
+            if (held.state if held else b"") != state:
+                changed.append(self._releasing.release(case_id, recipient, writer, now_due, state))
+        return changed
+
+
+_SIGNATURE = 64
+
+
+def _split(blob: bytes) -> SignedRelease:
+    return SignedRelease(release=blob[_SIGNATURE:], signature=blob[:_SIGNATURE])
