@@ -149,8 +149,7 @@ class HttpHubLink(_Link):
 
     async def registry(self, after: int) -> FollowedPage:
         """Return registry facts after fact number `after`."""
-        status, body = await self._send("GET", f"/v1/registry?after={after}", None, {}, 0.0)
-        return _read(status, body, FollowedPage)
+        return await self.call("GET", f"/v1/registry?after={after}", FollowedPage)
 
     async def custody(self, after: int, wait: float) -> FollowedPage:
         """Return what the custodian follows after log position `after`."""

@@ -24,7 +24,7 @@ from adapters.http_links import HttpCustodianLink, HttpGatewayLink, HttpHubLink
 from adapters.keystore import Cost, FileKeystore
 from adapters.metrics import HubMetrics
 from adapters.sealing import Box, CryptographySealing, self_test
-from adapters.signing import Ed25519Signing
+from adapters.signing import Ed25519Signing, check_public_key
 from domain.agency import Registry
 from domain.errors import Malformed, Refused
 from domain.policy import Policy, parse_policy
@@ -215,6 +215,7 @@ def build_hub(parts: Parts, address: str) -> HubParts:
         registrars=parts.registrars(),
         operator=operator,
         verify=parts.signing.verify_all,
+        check_key=check_public_key,
         clock=now_ms,
         on_commit=lambda _: signals.notify([LOG]),
         metrics=metrics,
@@ -380,9 +381,10 @@ def build_registering(parts: Parts, operator: GatewayProcess) -> Registering:
     )
 
 
-def public_hub_link(address: str) -> HttpHubLink:
-    """Return a link for what a hub shows to everybody."""
-    return HttpHubLink(address, "", b"", Secret(b""))
+def operator_link(parts: Parts, address: str) -> HttpHubLink:
+    """Return the coordinator's link to its hub."""
+    part = f"gateways/{COORDINATOR}"
+    return HttpHubLink(address, COORDINATOR, parts.public_key(part), parts.secret(part, "signing"))
 
 
 def gateway_link(parts: Parts, agency: str, address: str) -> HttpGatewayLink:

@@ -9,7 +9,7 @@ from services.bootstrap import (
     Parts,
     gateway_link,
     now_ms,
-    public_hub_link,
+    operator_link,
 )
 from services.members import Member, register
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 async def registry(parts: Parts, addresses: Addresses) -> tuple[Registry, int]:
     """Return the registry as the hub shows it, every fact checked, and the time in ms."""
-    link, directory = public_hub_link(addresses["hub"]), parts.directory()
+    link, directory = operator_link(parts, addresses["hub"]), parts.directory()
     try:
         while page := (await link.registry(directory.seq)).items:
             for item in page:

@@ -19,6 +19,16 @@ SIZE = _LAYOUT.size
 """286 bytes."""
 VERSION = 1
 ZEROS = bytes(32)
+_DIGESTS = (
+    "stream",
+    "after",
+    "actor",
+    "actor_prev",
+    "schema",
+    "fields",
+    "payload",
+    "seen_root",
+)
 _SIGNED_FIELDS = (
     "stream",
     "after",
@@ -78,7 +88,10 @@ class Statement:
     seen_root: bytes
 
     def encode(self) -> bytes:
-        """Return the 286 bytes."""
+        """Return the 286 bytes; `Malformed` STATEMENT_SIZE when a digest in it is none."""
+        for name in _DIGESTS:
+            if len(getattr(self, name)) != len(ZEROS):
+                raise Malformed("STATEMENT_SIZE", f"{name} is {len(ZEROS)} bytes")
         return _LAYOUT.pack(
             VERSION,
             self.kind,

@@ -108,7 +108,6 @@ def hub_app(hub: Hub) -> FastAPI:
                 handler=face.registry,
                 answer=FollowedPage,
                 query=_AFTER,
-                public=True,
             ),
             Endpoint(
                 method="GET",
@@ -207,7 +206,8 @@ class _Face:
             news.cancel()
 
     async def registry(self, request: Request) -> Response:
-        """Return registry facts after fact number `after`; public to whoever reaches the hub."""
+        """Return registry facts after fact number `after`; for members: a shelter's name tells."""
+        self._hub.tokens.agency(request)
         return json_response(self._hub.followers.registry(int(number_of(request, "after", 0))))
 
     async def custody(self, request: Request) -> Response:

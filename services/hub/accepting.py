@@ -57,6 +57,7 @@ class Accepting:
         registrars: Mapping[str, bytes],
         operator: Key,
         verify: Verify,
+        check_key: Callable[[bytes], None],
         clock: Callable[[], int],
         on_commit: Callable[[int], None],
         metrics: Metrics,
@@ -69,7 +70,9 @@ class Accepting:
         self._registry = RegistryBook(language)
         self._world = world
         self._checker = Checker(language, self._actor)
-        self._decider = Decider(book, registrars, verify)
+        self._decider = Decider(
+            book=book, registrars=registrars, verify=verify, check_key=check_key
+        )
         self._operator = operator
         self._operator_id = statement.actor_id(operator.signing_key)
         self._verify = verify

@@ -49,8 +49,16 @@ class Batch:
 class Decider:
     """Applies the rules to checked actions."""
 
-    def __init__(self, book: CaseBook, registrars: Mapping[str, bytes], verify: Verify) -> None:
-        """Take the pinned `registrars`, id -> public key."""
+    def __init__(
+        self,
+        *,
+        book: CaseBook,
+        registrars: Mapping[str, bytes],
+        verify: Verify,
+        check_key: Callable[[bytes], None],
+    ) -> None:
+        """Take the pinned `registrars` (id -> public key); `check_key` refuses weak keys."""
+        self._check_key = check_key
         self._book = book
         self._registrars = registrars
         self._verify = verify
@@ -126,6 +134,8 @@ class Decider:
 
     def _record_registry(self, batch: Batch, checked: Checked, event: ev.RegistryEvent) -> None:
         now, registry = batch.now, batch.world.registry
+        if isinstance(event, ev.AgencyKeyPublished):
+            self._check_key(event.signing_key)
         decide_registry(event, registry, self._verify_one, self._registrars, now)
         batch.world = replace(batch.world, registry=evolve_registry(registry, event, now))
         version = batch.heads.get(ev.REGISTRY_STREAM, 0) + 1

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from adapters.event_store import SqliteEventStore
 from adapters.metrics import HubMetrics
+from adapters.signing import check_public_key
 from domain.action import Outcome
 from domain.ports import EventStore
 from services.bootstrap import COORDINATOR, now_ms
@@ -30,6 +31,7 @@ def writer(town: Town, store: EventStore) -> Accepting:
         world=parts.world,
         registrars=parts.registrars(),
         operator=town.operator(),
+        check_key=check_public_key,
         verify=parts.signing.verify_all,
         clock=now_ms,
         on_commit=lambda _: None,

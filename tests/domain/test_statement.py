@@ -1,6 +1,6 @@
 """The statement and the field digests under it against their vectors."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -114,3 +114,10 @@ def test_withholding_fields_leaves_the_root_as_signed() -> None:
     shown = record.withhold(Category.CASEWORK.bit)
     assert [f.withheld for f in shown.fields] == [False, True, False]
     assert shown.fields_root == record.fields_root
+
+
+@pytest.mark.parametrize("name", ["stream", "after", "actor_prev", "payload", "seen_root"])
+@pytest.mark.parametrize("size", [0, 31, 33])
+def test_a_statement_holds_digests_of_their_size_alone(name: str, size: int) -> None:
+    with pytest.raises(Malformed, match="STATEMENT_SIZE"):
+        replace(PUBLISHED, **{name: bytes(size)}).encode()  # type: ignore[arg-type] # by name

@@ -1,5 +1,6 @@
 """Bad input gets a clear refusal with a reason code, no trace of identity, and harms nothing."""
 
+import base64
 import io
 import json
 import logging
@@ -14,6 +15,7 @@ import pytest
 import pytest_asyncio
 
 from domain.action import Action
+from domain.errors import Refused
 from domain.gateway import Command
 from domain.messages import Submission
 from domain.trail import statement
@@ -212,6 +214,25 @@ async def test_a_suspended_agency_neither_acts_nor_reads_until_it_is_reinstated(
         assert (result.status, result.code) == ("refused", "AGENCY_NOT_ACTIVE")
         await operator.record("AgencyReinstated", {"agency": HEALTH})
         await world.opened(HEALTH)
+    finally:
+        await operator.close()
+
+
+async def test_a_weak_key_is_not_published_even_with_two_signatures(world: World) -> None:
+    operator = gateway_link(world.parts, COORDINATOR, world.mechanism.operator_address)
+    small_order = base64.b64encode(b"\x01" + bytes(31)).decode()
+    _, opening_key = world.parts.public_keys(HEALTH)
+    facts = {
+        "agency": HEALTH,
+        "signing_key": small_order,
+        "opening_key": base64.b64encode(opening_key).decode(),
+        "valid_from": now_ms(),
+        "previous": None,
+        "previous_signature": None,
+    }
+    try:
+        with pytest.raises(Refused, match="WEAK_KEY"):
+            await operator.record("AgencyKeyPublished", facts)
     finally:
         await operator.close()
 
