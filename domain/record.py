@@ -7,14 +7,15 @@ whether a field was filled in.
 """
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 from domain.trail.merkle import root
 from domain.vocabulary import Category
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """One field of a record.
 
     `value` is the field's Avro bytes (ROUTING), its sealed bytes, or, when `withheld`,
@@ -32,27 +33,32 @@ class Field:
         return self.value if self.withheld else field_digest(self.path, self.value)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Record:
     """An event type's full name and its fields in schema order."""
 
     type: str
     fields: tuple[Field, ...]
 
+    @cached_property
+    def digests(self) -> tuple[bytes, ...]:
+        """The digest of each field; kept, for the same record is shown to many."""
+        return tuple(f.digest for f in self.fields)
+
     @property
     def fields_root(self) -> bytes:
         """RFC 6962 root over the field digests in schema order; what the statement signs."""
-        return root([f.digest for f in self.fields])
+        return root(self.digests)
 
     def withhold(self, mask: int) -> "Record":
         """Return this record with every sealed field outside category `mask` as its digest."""
-        return replace(
-            self,
-            fields=tuple(
+        return Record(
+            self.type,
+            tuple(
                 f
                 if f.withheld or f.category is Category.ROUTING or mask & f.category.bit
-                else replace(f, value=f.digest, withheld=True)
-                for f in self.fields
+                else f._replace(value=digest, withheld=True)
+                for f, digest in zip(self.fields, self.digests, strict=True)
             ),
         )
 

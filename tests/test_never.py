@@ -357,7 +357,7 @@ def test_08_after_a_withdrawal_no_old_key_seals_and_nobody_sees() -> None:
 
 def test_09_a_changed_field_no_longer_is_what_was_signed() -> None:
     record = Record("nrm.v1.SafeContactSet", (Field("contact", Category.CONTACT, b"sealed"),))
-    changed = replace(record, fields=(replace(record.fields[0], value=b"Sealed"),))
+    changed = replace(record, fields=(record.fields[0]._replace(value=b"Sealed"),))
     assert changed.fields_root != record.fields_root
     assert record.withhold(0).fields_root == record.fields_root
 

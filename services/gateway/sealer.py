@@ -233,7 +233,7 @@ class Sealer:
         value = self._sealing.seal_field(
             dek, context, field.path, field.category, epoch, field.value
         )
-        return replace(field, value=value)
+        return field._replace(value=value)
 
     def _signed(self, record: Record, head: ev.Head, after: bytes) -> tuple[Action, int]:
         """State and sign one record as the next action of this actor."""

@@ -2,7 +2,6 @@
 
 import hashlib
 from base64 import b64encode
-from dataclasses import replace
 from datetime import UTC
 from typing import Any
 
@@ -105,4 +104,4 @@ def sealed_record(type: str, document: dict[str, Any]) -> Record:
 
 def _seal(field: Field) -> Field:
     clear = field.category is Category.ROUTING
-    return field if clear else replace(field, value=sealed(field.path, 36 + len(field.value)))
+    return field if clear else field._replace(value=sealed(field.path, 36 + len(field.value)))

@@ -230,7 +230,7 @@ def test_the_largest_sealed_value_that_fits_is_taken() -> None:
 
 
 def _with_last(record: Record, value: bytes) -> Record:
-    return replace(record, fields=(*record.fields[:-1], replace(record.fields[-1], value=value)))
+    return replace(record, fields=(*record.fields[:-1], record.fields[-1]._replace(value=value)))
 
 
 def test_a_record_of_other_fields_has_no_body_and_no_event() -> None:

@@ -394,10 +394,10 @@ async def _with_changed_field(
         if field.path != "given_names":
             return field
         if clear is not None:
-            return replace(field, value=clear)
+            return field._replace(value=clear)
         value = bytearray(field.value)
         value[2] = int(category or 0)
-        return replace(field, value=bytes(value))
+        return field._replace(value=bytes(value))
 
     # Long enough to be padded to a size that other categories have too.
     return await _send_changed(forger, case, identity("n" * 100), change)
