@@ -14,7 +14,7 @@ from domain.messages import Deposits, ReleasePage
 from services.custodian.custodian import Custodian
 from services.http.auth import TokenIssuer
 from services.http.hub import WAIT_LIMIT
-from services.http.openapi import Endpoint, application
+from services.http.openapi import application, get, post
 from services.http.problems import body_of, decoded, json_response, number_of
 from services.signals import Signals, wait
 
@@ -33,57 +33,24 @@ class CustodianParts:
     signals: Signals
 
 
+_AFTER = {
+    "after": "Number of the last change seen.",
+    "wait": "Seconds to wait for news, 30 at most.",
+}
+
+
 def custodian_app(parts: CustodianParts) -> FastAPI:
     """Return the ASGI application of a custodian."""
     face = _Face(parts)
     return application(
         "nrm-hub custodian",
         [
-            Endpoint(
-                method="POST",
-                path="/oauth/token",
-                handler=parts.tokens.token,
-                answer=dict[str, Any],
-                public=True,
-            ),
-            Endpoint(
-                method="GET",
-                path="/v1/identity",
-                handler=face.identity,
-                answer=dict[str, bytes],
-                public=True,
-            ),
-            Endpoint(
-                method="POST",
-                path="/v1/deposits",
-                handler=face.deposits,
-                body=Deposits,
-                answer=dict[str, int],
-            ),
-            Endpoint(
-                method="POST",
-                path="/v1/withdrawals",
-                handler=face.withdrawals,
-                body=Action,
-                answer=dict[str, str],
-            ),
-            Endpoint(
-                method="GET",
-                path="/v1/releases",
-                handler=face.releases,
-                answer=ReleasePage,
-                query={
-                    "after": "Number of the last change seen.",
-                    "wait": "Seconds to wait for news, 30 at most.",
-                },
-            ),
-            Endpoint(
-                method="GET",
-                path="/health",
-                handler=face.health,
-                answer=dict[str, Any],
-                public=True,
-            ),
+            post("/oauth/token", parts.tokens.token, None, dict[str, Any], public=True),
+            get("/v1/identity", face.identity, dict[str, bytes], public=True),
+            post("/v1/deposits", face.deposits, Deposits, dict[str, int]),
+            post("/v1/withdrawals", face.withdrawals, Action, dict[str, str]),
+            get("/v1/releases", face.releases, ReleasePage, query=_AFTER),
+            get("/health", face.health, dict[str, Any], public=True),
         ],
     )
 

@@ -17,7 +17,7 @@ from domain.gateway import Command, Result
 from domain.messages import Why, WhyQuestion
 from domain.secret import Secret
 from services.gateway.gateway import ANSWER_SECONDS, Gateway
-from services.http.openapi import Endpoint, application
+from services.http.openapi import application, get, post
 from services.http.problems import body_of, decoded, json_response, number_of, problem
 from services.registering import Registering
 
@@ -76,66 +76,26 @@ class GatewayParts:
 
 
 _WAIT = {"wait": "Seconds to wait at most, 30."}
+_AFTER = {"after": "Number of the last event seen."}
+_PAGE = {"limit": "Cases at most.", "before": "Number of the last case seen."}
 
 
 def gateway_app(parts: GatewayParts) -> FastAPI:
     """Return the ASGI application of a gateway."""
     face = _Face(parts)
     endpoints = [
-        Endpoint(
-            method="POST",
-            path="/v1/actions",
-            handler=face.action,
-            body=_Asked,
-            answer=Result,
-            query=_WAIT,
-        ),
-        Endpoint(
-            method="POST",
-            path="/v1/actions/batch",
-            handler=face.batch,
-            body=_Batch,
-            answer=dict[str, list[Result]],
-            query=_WAIT,
-        ),
-        Endpoint(
-            method="GET",
-            path="/v1/cases",
-            handler=face.cases,
-            answer=dict[str, Any],
-            query={"limit": "Cases at most.", "before": "Number of the last case seen."},
-        ),
-        Endpoint(
-            method="GET", path="/v1/cases/{case_id}", handler=face.case, answer=dict[str, Any]
-        ),
-        Endpoint(
-            method="GET",
-            path="/v1/events",
-            handler=face.events,
-            answer=dict[str, Any],
-            query={"after": "Number of the last event seen."} | _WAIT,
-        ),
-        Endpoint(method="GET", path="/v1/agencies", handler=face.agencies, answer=dict[str, Any]),
-        Endpoint(method="POST", path="/v1/why", handler=face.why, body=WhyQuestion, answer=Why),
-        Endpoint(method="GET", path="/v1/status", handler=face.status, answer=dict[str, int]),
-        Endpoint(
-            method="GET",
-            path="/health",
-            handler=face.health,
-            answer=dict[str, str | None],
-            public=True,
-        ),
+        post("/v1/actions", face.action, _Asked, Result, query=_WAIT),
+        post("/v1/actions/batch", face.batch, _Batch, dict[str, list[Result]], query=_WAIT),
+        get("/v1/cases", face.cases, dict[str, Any], query=_PAGE),
+        get("/v1/cases/{case_id}", face.case, dict[str, Any]),
+        get("/v1/events", face.events, dict[str, Any], query=_AFTER | _WAIT),
+        get("/v1/agencies", face.agencies, dict[str, Any]),
+        post("/v1/why", face.why, WhyQuestion, Why),
+        get("/v1/status", face.status, dict[str, int]),
+        get("/health", face.health, dict[str, str | None], public=True),
     ]
     if parts.registering is not None:
-        endpoints.append(
-            Endpoint(
-                method="POST",
-                path="/v1/registry",
-                handler=face.record,
-                body=_Fact,
-                answer=dict[str, str],
-            )
-        )
+        endpoints.append(post("/v1/registry", face.record, _Fact, dict[str, str]))
     app = application(f"nrm-hub gateway of {parts.gateway.agency}", endpoints)
     app.routes.extend(parts.console)
     return app

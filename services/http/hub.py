@@ -21,7 +21,7 @@ from domain.messages import Answers, FeedPage, FollowedPage, Submission, Why, Wh
 from domain.ports import Language, SchemaCatalogue
 from domain.vocabulary import Seat
 from services.http.auth import TokenIssuer
-from services.http.openapi import Endpoint, application
+from services.http.openapi import application, get, post
 from services.http.problems import body_of, decoded, json_response, number_of
 from services.hub.accepting import Accepting
 from services.hub.explaining import Explaining
@@ -62,6 +62,7 @@ _WHY = msgspec.json.Decoder(WhyQuestion)
 
 _CURSOR = {"cursor": "Where to go on, as the last page gave it.", "limit": "Entries at most, 200."}
 _WAIT = {"wait": "Seconds to wait for news, 30 at most."}
+_STREAM = "text/event-stream"
 _AFTER = {"after": "Number of the last one seen."}
 
 
@@ -71,86 +72,22 @@ def hub_app(hub: Hub) -> FastAPI:
     return application(
         "nrm-hub hub",
         [
-            Endpoint(
-                method="POST",
-                path="/oauth/token",
-                handler=hub.tokens.token,
-                answer=dict[str, Any],
-                public=True,
+            post("/oauth/token", hub.tokens.token, None, dict[str, Any], public=True),
+            post("/v1/actions", face.actions, Submission, Answers),
+            get("/v1/actions/{event_id}", face.answer, Outcome),
+            get("/v1/feeds/{purpose}", face.feed, FeedPage, query=_CURSOR | _WAIT),
+            get(
+                "/v1/feeds/{purpose}/events", face.events, query=_CURSOR, media="text/event-stream"
             ),
-            Endpoint(
-                method="POST",
-                path="/v1/actions",
-                handler=face.actions,
-                body=Submission,
-                answer=Answers,
-            ),
-            Endpoint(
-                method="GET", path="/v1/actions/{event_id}", handler=face.answer, answer=Outcome
-            ),
-            Endpoint(
-                method="GET",
-                path="/v1/feeds/{purpose}",
-                handler=face.feed,
-                answer=FeedPage,
-                query=_CURSOR | _WAIT,
-            ),
-            Endpoint(
-                method="GET",
-                path="/v1/feeds/{purpose}/events",
-                handler=face.events,
-                query=_CURSOR,
-                media="text/event-stream",
-            ),
-            Endpoint(
-                method="GET",
-                path="/v1/registry",
-                handler=face.registry,
-                answer=FollowedPage,
-                query=_AFTER,
-            ),
-            Endpoint(
-                method="GET",
-                path="/v1/custody",
-                handler=face.custody,
-                answer=FollowedPage,
-                query=_AFTER | _WAIT,
-            ),
-            Endpoint(
-                method="GET",
-                path="/v1/policy",
-                handler=face.policy,
-                answer=dict[str, str],
-                public=True,
-            ),
-            Endpoint(method="POST", path="/v1/why", handler=face.why, body=WhyQuestion, answer=Why),
-            Endpoint(
-                method="GET",
-                path="/schemas/ids/{number}",
-                handler=face.schema,
-                answer=dict[str, str],
-                public=True,
-            ),
-            Endpoint(
-                method="GET", path="/subjects", handler=face.subjects, answer=list[str], public=True
-            ),
-            Endpoint(
-                method="GET",
-                path="/health",
-                handler=face.health,
-                answer=dict[str, str],
-                public=True,
-            ),
-            Endpoint(
-                method="GET", path="/ready", handler=face.ready, answer=dict[str, Any], public=True
-            ),
-            Endpoint(
-                method="GET",
-                path="/metrics",
-                handler=face.metrics,
-                public=True,
-                media="text/plain",
-            ),
+            get("/v1/registry", face.registry, FollowedPage, query=_AFTER),
+            get("/v1/custody", face.custody, FollowedPage, query=_AFTER | _WAIT),
+            get("/v1/policy", face.policy, dict[str, str], public=True),
+            post("/v1/why", face.why, WhyQuestion, Why),
+            get("/schemas/ids/{number}", face.schema, dict[str, str], public=True),
+            get("/subjects", face.subjects, list[str], public=True),
+            get("/health", face.health, dict[str, str], public=True),
+            get("/ready", face.ready, dict[str, Any], public=True),
+            get("/metrics", face.metrics, public=True, media="text/plain"),
         ],
     )
 
@@ -189,7 +126,7 @@ class _Face:
         seat = Seat(self._hub.tokens.agency(request), request.path_params["purpose"])
         cursor = request.headers.get("last-event-id") or request.query_params.get("cursor", "")
         first = self._hub.feeds.page(seat, cursor)
-        return StreamingResponse(self._stream(seat, first), media_type="text/event-stream")
+        return StreamingResponse(self._stream(seat, first), media_type=_STREAM)
 
     async def _stream(self, seat: Seat, page: FeedPage) -> AsyncIterator[bytes]:
         while not self._hub.signals.closed:

@@ -38,6 +38,16 @@ class Endpoint:
     """Media type of the answer."""
 
 
+def get(path: str, handler: Handler, answer: Any = None, **more: Any) -> Endpoint:
+    """Return a route that is read."""
+    return Endpoint(method="GET", path=path, handler=handler, answer=answer, **more)
+
+
+def post(path: str, handler: Handler, body: Any, answer: Any, **more: Any) -> Endpoint:
+    """Return a route that is sent a JSON body; None when the body is another."""
+    return Endpoint(method="POST", path=path, handler=handler, body=body, answer=answer, **more)
+
+
 def application(title: str, endpoints: Sequence[Endpoint]) -> FastAPI:
     """Return an application that serves `endpoints` and their OpenAPI 3.1 page at /docs."""
     app = FastAPI(title=title, version="1", docs_url="/docs", redoc_url=None)
