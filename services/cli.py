@@ -367,5 +367,6 @@ def _do(work: Coroutine[Any, Any, T]) -> T:
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line; what it writes is for its owner alone."""
+    os.umask(0o077)
     app()

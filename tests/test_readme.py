@@ -88,6 +88,8 @@ def test_the_demo_ends_with_one_object_and_every_check_holding(tmp_path: Path) -
         list(map(str, command)), capture_output=True, text=True, timeout=240, check=False
     )
     summary = json.loads(done.stdout.splitlines()[-1])
+    written = list((tmp_path / "demo").rglob("*"))
+    assert not [p for p in written if p.stat().st_mode & 0o077]
     assert done.returncode == 0, done.stderr
     assert (summary["cases"], summary["overdisclosed"], summary["leaks"]) == (40, 0, 0)
     assert summary["actions"] >= 6 * 40
