@@ -73,7 +73,11 @@ def console_routes(
     clock: Callable[[], int],
 ) -> list[BaseRoute]:
     """Return the console's routes; `language` names the category of a field, `clock` is in ms."""
-    pages = Pages(gateway.agency, login)
+
+    def name_of(agency: str) -> str:
+        return next((a["name"] for a in gateway.agencies() if a["id"] == agency), agency)
+
+    pages = Pages(gateway.agency, login, name_of)
     console = _Console(gateway, pages, language, clock)
     page, step = pages.guarded, pages.step
     case = "/cases/{case_id:uuid}"

@@ -34,8 +34,8 @@ Step = Callable[[Request, Session, Form], Awaitable[Response]]
 class Pages:
     """Makes pages for one agency, for those who are logged in."""
 
-    def __init__(self, agency: str, login: OneTimeLogin) -> None:
-        """Take whose pages they are and who may see them."""
+    def __init__(self, agency: str, login: OneTimeLogin, name_of: Callable[[str], str]) -> None:
+        """Take whose pages they are, who may see them, and how agencies are called."""
         self._agency = agency
         self._login = login
         self._templates = Environment(
@@ -45,6 +45,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        self._templates.filters["named"] = name_of
 
     def guarded(self, show: Page) -> Endpoint:
         """Return `show` for those who are logged in; what goes wrong becomes a page too."""

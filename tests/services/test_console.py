@@ -423,6 +423,14 @@ async def test_the_list_says_who_what_when_and_what_waits(browser: Browser) -> N
     assert "<b>1</b> refused" in page
 
 
+async def test_agencies_are_called_by_their_names(browser: Browser) -> None:
+    _, page = await browser.get(f"/cases/{CASE}")
+
+    assert "<bdi>Our own</bdi>" in page
+    assert "<bdi>Another</bdi>" in page
+    assert f"<bdi>{OTHER}</bdi>" not in page
+
+
 async def test_an_empty_list_says_what_will_come() -> None:
     async with browser_of(FakeGateway({})) as browser:
         await browser.log_in()
