@@ -83,8 +83,13 @@ async def _run(data: Path, port: int, cases: int) -> None:
         if cases and mechanism.hub.store.head() <= _registry_size(mechanism):
             await _fill(mechanism, parts, cases)
         _print_addresses(mechanism)
-        await stop.wait()
+        ends = [asyncio.create_task(e.wait()) for e in (stop, mechanism.failed)]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        for end in ends:
+            end.cancel()
         out.print("Stopping.")
+        if mechanism.failed.is_set():
+            raise Unavailable("PART_STOPPED", f"a part has stopped; see {data}/logs/nrm-hub.log")
 
 
 def _registry_size(mechanism: Mechanism) -> int:

@@ -104,6 +104,8 @@ class Mechanism:
         self._tasks: list[asyncio.Task[None]] = []
         self._serving: list[asyncio.Task[None]] = []
         self._servers: list[_Server] = []
+        self.failed = asyncio.Event()
+        """Set when a part stopped by itself; whoever runs the mechanism should start it anew."""
         self.on_projected: Callable[[list[float], float], None] = lambda *_: None
         """Told, per step of the projector, each event's time in ms from recorded to readable,
         and the seconds that the step took."""
@@ -206,8 +208,14 @@ class Mechanism:
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
-        task.add_done_callback(_report)
+        task.add_done_callback(self._report)
         self._tasks.append(task)
+
+    def _report(self, task: "asyncio.Task[None]") -> None:
+        """A part has ended that should run for ever: say so, and let the process end."""
+        if not task.cancelled() and task.exception() is not None:
+            log.error("a part has stopped", exc_info=task.exception())
+            self.failed.set()
 
     def _serve(self, listener: socket.socket, app: Any) -> None:
         config = uvicorn.Config(
@@ -228,7 +236,12 @@ class Mechanism:
         while True:
             news = signals.listen(LOG)
             started = perf_counter()
-            step = projector.step(PROJECT_STEP)
+            try:
+                step = projector.step(PROJECT_STEP)
+            except Unavailable as e:
+                log.warning("the projector waits: %s", e.code)
+                await asyncio.sleep(LAST_BACKOFF)
+                continue
             seconds = perf_counter() - started
             if not step.recorded_ms:
                 await wait(news, LAST_BACKOFF)
@@ -299,9 +312,3 @@ async def _end(tasks: Sequence["asyncio.Task[None]"]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _report(task: "asyncio.Task[None]") -> None:
-    """Say loudly when a part has ended that should run for ever."""
-    if not task.cancelled() and task.exception() is not None:
-        log.error("a part has stopped", exc_info=task.exception())

@@ -1,0 +1,42 @@
+"""A mechanism in one process: what happens to one part is not hidden from whoever runs it."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from domain.errors import Corrupt, Unavailable
+from tests.services.running import POLICE, running
+
+
+async def test_a_part_that_stops_by_itself_is_reported(tmp_path: Path) -> None:
+    async with running(tmp_path) as world:
+
+        def broken(limit: int = 0) -> None:
+            raise Corrupt("STREAM_GAP", "planted")
+
+        world.mechanism.hub.projector.step = broken  # type: ignore[method-assign,assignment]
+        await world.opened(POLICE)
+        await asyncio.wait_for(world.mechanism.failed.wait(), 30)
+
+
+async def test_a_projector_whose_store_is_away_tries_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.runtime.LAST_BACKOFF", 0.05)
+    async with running(tmp_path) as world:
+        projector, failed = world.mechanism.hub.projector, 0
+        step = projector.step
+
+        def away(limit: int = 0) -> object:
+            nonlocal failed
+            failed += 1
+            if failed < 4:
+                raise Unavailable("STORE_UNAVAILABLE", "planted")
+            return step(limit)
+
+        projector.step = away  # type: ignore[method-assign,assignment]
+        await world.opened(POLICE)
+        await world.quiet()
+        assert failed >= 4
+        assert not world.mechanism.failed.is_set()
