@@ -233,7 +233,7 @@ class Mechanism:
     async def _project(self) -> None:
         """Project whatever the log has new, and wake the feeds' readers."""
         signals, projector = self.hub.hub.signals, self.hub.projector
-        while True:
+        while not signals.closed:
             news = signals.listen(LOG)
             started = perf_counter()
             try:
@@ -258,7 +258,7 @@ class Mechanism:
     async def _follow(self) -> None:
         """Let the custodian follow the hub's log, over HTTP."""
         custodian, backoff = self.custodian.custodian, FIRST_BACKOFF
-        while True:
+        while not self.custodian.signals.closed:
             try:
                 page = await self.custodian.hub.custody(custodian.position, LONG_POLL)
                 self.custodian.signals.notify(custodian.follow(page))
@@ -276,7 +276,7 @@ class Mechanism:
     async def _ring(self) -> None:
         """Record what falls due."""
         clocks = self.hub.clocks
-        while True:
+        while not self.hub.hub.signals.closed:
             clocks.follow()
             commands = clocks.ring()
             if commands:

@@ -95,7 +95,8 @@ class Gateway:
     async def _loop(self, step: Callable[[], Awaitable[bool]], news: asyncio.Event | None) -> None:
         """Repeat `step`; wait for `news` when nothing was there, longer each time it failed."""
         backoff = FIRST_BACKOFF
-        while True:
+        # Not only until cancelled: a time-out at the same moment swallows the cancelling.
+        while not self.signals.closed:
             try:
                 busy = await step()
             except HubError as e:

@@ -40,3 +40,23 @@ async def test_a_projector_whose_store_is_away_tries_again(
         await world.quiet()
         assert failed >= 4
         assert not world.mechanism.failed.is_set()
+
+
+async def test_a_mechanism_ends_although_a_time_out_swallows_the_cancelling(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.gateway.gateway.LONG_POLL", 0.2)
+    asked = asyncio.Event()
+
+    async def swallowing(*_: object) -> None:
+        asked.set()
+        try:
+            await asyncio.sleep(3_600)
+        except asyncio.CancelledError:
+            raise Unavailable("PEER_AWAY", "planted") from None
+
+    async with asyncio.timeout(60), running(tmp_path) as world:
+        process = world.mechanism.offices[POLICE].process
+        process.links[0].feed = swallowing  # type: ignore[method-assign,assignment]
+        await world.opened(POLICE)
+        await asyncio.wait_for(asked.wait(), 50)
