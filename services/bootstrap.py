@@ -5,6 +5,7 @@ when all of them run in one process.
 """
 
 import contextlib
+import gc
 import os
 import secrets
 import time
@@ -53,6 +54,7 @@ from services.signals import Signals
 
 CUSTODIAN = "custodian"
 COORDINATOR = "gb-coordinator"
+GC_THRESHOLDS = (100_000, 20, 20)
 REGISTRARS = ("registrar-a", "registrar-b")
 
 
@@ -100,6 +102,9 @@ class Parts:
     def __init__(self, settings: Settings) -> None:
         """Run the cryptographic self-test; `Corrupt` CRYPTO_SELF_TEST when it fails."""
         self_test()
+        # The state is frozen dataclasses without cycles: looking for some all the time is waste.
+        gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
         self.settings = settings
         self.language = AvroLanguage()
         self.sealing = CryptographySealing()

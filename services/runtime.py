@@ -6,7 +6,6 @@ by itself.
 
 import asyncio
 import contextlib
-import gc
 import logging
 import socket
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -43,7 +42,6 @@ PROJECT_STEP = 100
 CLOCK_SECONDS = 1.0
 FIRST_BACKOFF, LAST_BACKOFF = 0.05, 5.0
 LONG_POLL = 20.0
-GC_THRESHOLDS = (100_000, 20, 20)
 STOP_SECONDS = 3.0
 
 OPERATOR = Member(
@@ -136,8 +134,6 @@ class Mechanism:
 
     async def __aenter__(self) -> "Mechanism":
         """Start every part and register the members that the registry does not know yet."""
-        # The state is frozen dataclasses without cycles: looking for some all the time is waste.
-        gc.set_threshold(*GC_THRESHOLDS)
         self._start(self.hub.hub.accepting.run())
         self._start(self._project())
         self._serve(self._hub_socket, hub_app(self.hub.hub))
