@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -11,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.services.kill_child import free_ports
 
 ROOT = Path(__file__).parents[1]
 NRM_HUB = Path(sys.executable).parent / "nrm-hub"
@@ -33,15 +34,13 @@ def block() -> str:
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Path]:
     """Run a mechanism over the folder `data` that the commands use by default."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [str(NRM_HUB), "run", "--cases", "0", "--port", str(port)]
+    command = [str(NRM_HUB), "run", "--cases", "0", "--port", str(free_ports())]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
         assert process.stdout
         for line in process.stdout:
             if line.startswith("Stop with"):
                 break
+        assert process.poll() is None, "the mechanism did not start"
         yield tmp_path
         process.terminate()
 
