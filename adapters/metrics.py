@@ -1,5 +1,7 @@
 """Metrics in a prometheus-client registry of their own; no label names a case or a person."""
 
+from collections.abc import Callable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from domain.action import Outcome
@@ -47,6 +49,6 @@ class HubMetrics:
         """Note how long one event took to be readable."""
         self._projected.observe(latency_ms / 1000)
 
-    def lagging(self, events: int) -> None:
-        """Note how far the projector is behind."""
-        self._lag.set(events)
+    def watch_lag(self, lag: Callable[[], int]) -> None:
+        """Ask `lag` at each scrape how far the projector is behind."""
+        self._lag.set_function(lag)

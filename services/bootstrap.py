@@ -234,6 +234,11 @@ def build_hub(parts: Parts, address: str) -> HubParts:
     def world() -> World:
         return accepting.world
 
+    def lag() -> int:
+        return store.head() - projector.position
+
+    metrics.watch_lag(lag)
+
     hub = Hub(
         accepting=accepting,
         feeds=FeedService(
@@ -251,7 +256,7 @@ def build_hub(parts: Parts, address: str) -> HubParts:
         schemas=parts.language,
         signals=signals,
         metrics=registry,
-        lag=lambda: store.head() - projector.position,
+        lag=lag,
         custodian=CUSTODIAN,
     )
     clocks = Clocks(store=store, language=parts.language, book=book, clock=now_ms)
