@@ -34,6 +34,8 @@ class Registry:
     """`actor_id` of every signing key ever published -> agency and place among its keys."""
     facts: frozenset[bytes] = frozenset()
     """SHA-256 of every approved message, so that old approvals cannot be used again."""
+    recorded_ms: int = 0
+    """When the newest fact was recorded."""
 
     def standing(self, agency: str, at_ms: int) -> Standing:
         """Return the agency at that instant; an unknown one is not active."""
@@ -91,6 +93,7 @@ def evolve(registry: Registry, event: ev.RegistryEvent, recorded_ms: int) -> Reg
         agencies={**registry.agencies, agency.id: agency},
         actors=actors,
         facts=registry.facts | {digest(approval_message(event))},
+        recorded_ms=recorded_ms,
     )
 
 

@@ -120,6 +120,8 @@ class Case:
     version: int = 0
     custody_seq: int = 0
     """How many of the events are ones that the custodian follows."""
+    recorded_ms: int = 0
+    """When the newest of them was recorded."""
     status: Status = Status.NEW
     opened_by: str = ""
     """Agency of the first event."""

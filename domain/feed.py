@@ -13,7 +13,7 @@ from domain.errors import Malformed
 from domain.vocabulary import Seat
 
 LANES = 8
-"""Lanes of every feed, by case; equal to the partitions of the log's topic."""
+"""Lanes of every feed, by case; equal to the partitions of the log's topic, for good."""
 
 
 def lane_of(case_id: str) -> int:
@@ -38,6 +38,30 @@ class Entry:
     """What the mask rests on: ids of acts and codes of legal bases, space between."""
     supersedes: int | None = None
     """Earlier entry of this lane that this one replaces; None if it is the first of its event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the projection of one lane has come."""
+
+    position: int = 0
+    """Place in the log of the newest event taken; what is not after it was taken before."""
+    offset: int = 0
+    """Where the lane goes on in its Kafka partition; 0 if it was never read from there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skip:
+    """A record of the log that a person let a lane pass over, kept for the auditor."""
+
+    lane: int
+    offset: int
+    """Where the record stands in the lane's Kafka partition."""
+    digest: bytes
+    """SHA-256 of the record's value; of no bytes if there was no value."""
+    by: str
+    reason: str
+    skipped_ms: int
 
 
 @dataclass(frozen=True, slots=True)

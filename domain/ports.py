@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from domain.action import Action
 from domain.events import Event
-from domain.feed import Cursor, Entry, Heads
+from domain.feed import Cursor, Entry, Heads, Progress, Skip
 from domain.messages import (
     Answers,
     Deposits,
@@ -45,6 +45,14 @@ class Language(Protocol):
         """Return the ROUTING fields of `record` as the event that the rules see."""
         ...
 
+    def read(self, type: str, body: bytes) -> tuple[Record, Event]:
+        """Return what `record` and `event` return, from one reading of `body`."""
+        ...
+
+    def routing(self, type: str, body: bytes) -> Event:
+        """Return what `event` returns, from a body that was accepted once: nothing is checked."""
+        ...
+
     def clear(self, type: str, document: Mapping[str, Any]) -> tuple[Field, ...]:
         """Check a JSON document against the clear view; field values are plain Avro bytes."""
         ...
@@ -59,14 +67,6 @@ class Language(Protocol):
 
     def newest(self, name: str) -> str:
         """Return the full name of the newest version of the event called `name`."""
-        ...
-
-
-class SchemaCatalogue(Protocol):
-    """The published schemas as any Avro client reads them."""
-
-    def by_number(self, number: str) -> str:
-        """Return the sealed view's schema as JSON text; `Malformed` SCHEMA_UNKNOWN otherwise."""
         ...
 
 
@@ -100,6 +100,8 @@ class Refusal:
     signature: bytes
     recorded_ms: int
     code: str
+    number: int = 0
+    """Place among the refusals, from 1 without gaps; 0 before it is written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +152,7 @@ class Appending(Protocol):
     def append(self, events: Sequence[Recorded], refusals: Sequence[Refusal]) -> Sequence[int]:
         """Write all or nothing when the transaction ends; return the positions of `events`.
 
-        `Recorded.position` is ignored; `Conflict` when a version is taken.
+        `Recorded.position` and `Refusal.number` are ignored; `Conflict` when a version is taken.
         """
         ...
 
@@ -159,9 +161,18 @@ class EventStore(Protocol):
     """Append-only streams of events, one a case, and one log over all of them.
 
     What an `appending` block wrote is durable when the block ends, or none of it is.
-    Positions grow in the order in which transactions end, so a reader that has seen
-    position n will never miss an event before it.
+    Positions are 1, 2, 3 and so on, without gaps, in the order in which transactions end, so a
+    reader that has seen position n will never miss an event before it. So are the numbers of
+    refusals.
     """
+
+    def incarnation(self) -> str:
+        """Return the store's own id, a UUID made when it was created and kept by its backups."""
+        ...
+
+    def adopt(self, incarnation: str) -> None:
+        """Take the place of a lost store; `Refused` STORE_NOT_EMPTY if this one holds anything."""
+        ...
 
     def appending(self) -> AbstractContextManager[Appending]:
         """Open the one write transaction; a second caller waits."""
@@ -179,6 +190,10 @@ class EventStore(Protocol):
         """Return up to `limit` events after position `after`, of `types` if any are named."""
         ...
 
+    def read_refusals(self, after: int, limit: int) -> Sequence[Refusal]:
+        """Return up to `limit` refusals after number `after`, oldest first."""
+        ...
+
     def read_positions(self, positions: Sequence[int]) -> Mapping[int, Recorded]:
         """Return the events at `positions`."""
         ...
@@ -193,13 +208,14 @@ class EventStore(Protocol):
 
 
 class Feeds(Protocol):
-    """The feeds of every seat, and how far the projector has come: one database.
+    """The feeds of every seat, and how far each lane was projected: one database.
 
-    Entries and position are written together or not at all.
+    Entries and progress are written together or not at all. A generation is a projection from
+    the beginning of the log; one is live. Several processes may write, each its own lanes.
     """
 
-    def position(self) -> int:
-        """Return the log position up to which the feeds are complete; 0 at the start."""
+    def progress(self) -> Sequence[Progress]:
+        """Return how far each lane of this generation was projected; writes go on from here."""
         ...
 
     def heads(self) -> Heads:
@@ -210,12 +226,65 @@ class Feeds(Protocol):
         """Return every entry about a case, each seat's in the order in which they were written."""
         ...
 
-    def write(self, entries: Sequence[Entry], position: int) -> None:
-        """Add `entries` and move to `position`; `Conflict` if a sequence number is taken."""
+    def write(
+        self, entries: Sequence[Entry], moved: Mapping[int, tuple[Progress, Progress]]
+    ) -> None:
+        """Add `entries` and move each lane in `moved` from the first progress to the second.
+
+        `Conflict` when a lane stands elsewhere, a sequence number is taken, or another
+        generation went live since `progress` was called: call that again and go on from there.
+        """
+        ...
+
+    def skip(self, skip: Skip, moved: tuple[Progress, Progress]) -> None:
+        """Keep `skip` and move its lane in this generation, as one; `Conflict` as `write`."""
+        ...
+
+    def skips(self) -> Sequence[Skip]:
+        """Return what was ever skipped, oldest first, whatever generation was live then."""
         ...
 
     def read(self, seat: Seat, after: Cursor, limit: int) -> Sequence[Entry]:
         """Return up to `limit` entries of `seat` after the cursor, in order within each lane."""
+        ...
+
+    def beside(self) -> "Feeds":
+        """Return an empty generation beside the live one, in place of an unfinished one."""
+        ...
+
+    def switch(self) -> None:
+        """Make this generation, which `beside` returned, the live one; readers see no change.
+
+        `Conflict` FEEDS_BEHIND while a lane of the live one has come further; `Refused`
+        FEEDS_DIFFER when it has an entry that is not in this one just so. Nothing is changed then.
+        """
+        ...
+
+
+class Notices(Protocol):
+    """Wake-ups from other processes: a hint to look again; what was missed while away is lost."""
+
+    def wait(self, seconds: float) -> frozenset[str | Seat]:
+        """Return what has news: "log" after an append, a seat after its feed was written.
+
+        Blocks up to `seconds`; empty when nothing came. `Unavailable` when the server is away.
+        """
+        ...
+
+
+class Lease(Protocol):
+    """The right to be the only one, held by a process as long as it lives."""
+
+    def acquire(self, seconds: float) -> bool:
+        """Return whether the lease is held, waiting up to `seconds` for who has it now."""
+        ...
+
+    def check(self) -> None:
+        """Raise `Unavailable` LEASE_LOST when the lease is no longer held."""
+        ...
+
+    def close(self) -> None:
+        """Give the lease back."""
         ...
 
 

@@ -8,7 +8,7 @@ whether a field was filled in.
 
 import hashlib
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 from domain.trail.merkle import root
@@ -43,7 +43,7 @@ class Record:
     @cached_property
     def digests(self) -> tuple[bytes, ...]:
         """The digest of each field; kept, for the same record is shown to many."""
-        return tuple(f.digest for f in self.fields)
+        return tuple([f.digest for f in self.fields])
 
     @property
     def fields_root(self) -> bytes:
@@ -65,8 +65,13 @@ class Record:
 
 def field_digest(path: str, value: bytes) -> bytes:
     """Return the leaf of one field: SHA-256(0x00 || u16 length of path || path || value)."""
+    return hashlib.sha256(_leaf_of(path) + value).digest()
+
+
+@lru_cache(maxsize=1024)  # the paths of the published schemas
+def _leaf_of(path: str) -> bytes:
     name = path.encode()
-    return hashlib.sha256(b"\x00" + len(name).to_bytes(2, "big") + name + value).digest()
+    return b"\x00" + len(name).to_bytes(2, "big") + name
 
 
 @dataclass(frozen=True, slots=True)

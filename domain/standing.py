@@ -66,11 +66,10 @@ class Agency:
 
     def standing(self, at_ms: int) -> Standing:
         """Return the agency at that instant; of one that is not active, nothing more is said."""
-        in_force = [d for d in self.designations if d.period.holds(at_ms)]
-        active = bool(in_force) and not any(s.holds(at_ms) for s in self.suspensions)
-        if not active or self.key(at_ms) is None:
+        roles = {d.role: d.purposes for d in self.designations if d.period.holds(at_ms)}
+        suspended = [s for s in self.suspensions if s.holds(at_ms)]
+        if not roles or suspended or self.key(at_ms) is None:
             return Standing(agency=self.id, active=False)
-        roles = {d.role: d.purposes for d in in_force}
         return Standing(agency=self.id, active=True, country=self.country, roles=roles)
 
     def instants(self) -> Iterator[int]:

@@ -4,100 +4,137 @@ The policy pack lists, per event, the relations that may see it. Which fields th
 the audience's mask; this is about the event's existence and its ROUTING fields.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from domain import events as ev
 from domain.case import Case
 from domain.consent import Standing
 from domain.vocabulary import Purpose, Seat
 
-_HOME_ORDER = {p: i for i, p in enumerate(Purpose)}
+_HOME_ORDER = {p.value: i for i, p in enumerate(Purpose)}
 
 
-@dataclass(frozen=True, slots=True)
-class View:
-    """One seat looking at a case."""
+class Stance(NamedTuple):
+    """How a seat stands to a case: all that `sees` asks of the two.
+
+    While it stays equal, the seat sees of every event what it saw.
+    """
 
     seat: Seat
-    standing: Standing
-    mask: int
-    """Category mask that the audience gives the seat at the age of this event."""
-    overlap: int
-    """Those of them that the event has something of."""
-
-    @property
-    def is_home(self) -> bool:
-        """Whether this is the agency's home seat, which gets what belongs to no purpose."""
-        return home_purpose(self.standing) == self.seat.purpose
+    active: bool
+    home: bool
+    """Whether this is the agency's home seat, which gets what belongs to no purpose."""
+    has_part: bool
+    authority: bool
+    referrer: bool
+    referrals: frozenset[str]
+    """Referrals whose receiver this seat is, or whose sender it is at home."""
+    named: frozenset[str]
+    """Acts that permit and name the agency, which has a part, by its id; for the home seat."""
 
 
 def home_purpose(standing: Standing) -> str | None:
     """Return the first of the agency's purposes in vocabulary order; None if it has none."""
-    return min(standing.purposes, key=lambda p: _HOME_ORDER[Purpose(p)], default=None)
+    return min(standing.purposes, key=_HOME_ORDER.__getitem__, default=None)
+
+
+def stance(case: Case, seat: Seat, standing: Standing, *, has_part: bool, home: bool) -> Stance:
+    """Return how `seat` stands to `case`.
+
+    `has_part` is whether its agency is among `case.parts`, `home` whether its purpose is
+    `home_purpose`: callers look at many seats and know both.
+    """
+    agency = seat.agency
+    return Stance(
+        seat=seat,
+        active=standing.active,
+        home=home,
+        has_part=has_part,
+        authority=home and agency == case.authority,
+        referrer=home and agency == case.referrer,
+        referrals=_referrals(case, seat, home=home) if case.referrals else _NONE,
+        named=_named(case, agency) if home and has_part else _NONE,
+    )
+
+
+_NONE: frozenset[str] = frozenset()
+
+
+def _referrals(case: Case, seat: Seat, *, home: bool) -> frozenset[str]:
+    agency, purpose = seat
+    return frozenset(
+        r.id
+        for r in case.referrals.values()
+        if (purpose == r.purpose if agency == r.receiver else home and agency == r.sender)
+    )
+
+
+def _named(case: Case, agency: str) -> frozenset[str]:
+    """A kind or country names nobody in person, and taking back a refusal must not tell whom
+    it named that there is a case."""
+    acts = (*case.acts.values(), *case.ended_acts.values())
+    return frozenset(a.id for a in acts if a.permit and a.recipient.agency == agency)
 
 
 def sees(
-    event: ev.CaseEvent, case: Case, view: View, visibility: Mapping[str, frozenset[str]]
+    event: ev.CaseEvent,
+    stands: Stance,
+    mask: int,
+    overlap: int,
+    visibility: Mapping[str, frozenset[str]],
 ) -> bool:
-    """Return whether the seat may learn that `event` of `case` exists."""
-    if not view.standing.active:
+    """Return whether the seat may learn that `event` of the case exists.
+
+    `mask` is what the audience gives the seat at the age of this event, `overlap` those
+    categories of it that the event has something of.
+    """
+    if not stands.active:
         return False
-    relations = visibility.get(type(event).__name__, frozenset())
-    return any(_RELATIONS[relation](event, case, view) for relation in relations)
+    if isinstance(event, ev.KeyEpochOpened):
+        mask = overlap  # a key matters only to a reader of what it seals
+    for relation in visibility.get(type(event).__name__, ()):
+        if _RELATIONS[relation](event, stands, mask):
+            return True
+    return False
 
 
-def _case(event: ev.CaseEvent, case: Case, view: View) -> bool:
-    # A key matters only to a reader of what it seals.
-    mask = view.overlap if isinstance(event, ev.KeyEpochOpened) else view.mask
-    return mask != 0 and view.seat.agency in case.parts
+def _case(_: ev.CaseEvent, stands: Stance, mask: int) -> bool:
+    return mask != 0 and stands.has_part
 
 
-def _statutory(event: ev.CaseEvent, case: Case, view: View) -> bool:
-    mask = view.overlap if isinstance(event, ev.KeyEpochOpened) else view.mask
-    return mask != 0 and view.seat.agency not in case.parts
+def _statutory(_: ev.CaseEvent, stands: Stance, mask: int) -> bool:
+    return mask != 0 and not stands.has_part
 
 
-def _referral(event: ev.CaseEvent, case: Case, view: View) -> bool:
-    referral = case.referrals.get(getattr(event, "referral_id", None) or "")
-    if referral is None:
+def _referral(event: ev.CaseEvent, stands: Stance, _: int) -> bool:
+    return getattr(event, "referral_id", None) in stands.referrals
+
+
+def _authority(_: ev.CaseEvent, stands: Stance, __: int) -> bool:
+    return stands.authority
+
+
+def _referrer(_: ev.CaseEvent, stands: Stance, __: int) -> bool:
+    return stands.referrer
+
+
+def _addressee(event: ev.CaseEvent, stands: Stance, _: int) -> bool:
+    return stands.home and stands.seat.agency == getattr(event, "to", None)
+
+
+def _recipient(event: ev.CaseEvent, stands: Stance, _: int) -> bool:
+    """An agency with a part that the act names by id."""
+    if not (stands.home and stands.has_part):
         return False
-    if view.seat.agency == referral.receiver:
-        return view.seat.purpose == referral.purpose
-    return view.seat.agency == referral.sender and view.is_home
-
-
-def _authority(_: ev.CaseEvent, case: Case, view: View) -> bool:
-    return view.seat.agency == case.authority and view.is_home
-
-
-def _referrer(_: ev.CaseEvent, case: Case, view: View) -> bool:
-    return view.seat.agency == case.referrer and view.is_home
-
-
-def _addressee(event: ev.CaseEvent, _: Case, view: View) -> bool:
-    return view.seat.agency == getattr(event, "to", None) and view.is_home
-
-
-def _recipient(event: ev.CaseEvent, case: Case, view: View) -> bool:
-    """An agency with a part that the act names by id; a kind or country names nobody in person."""
-    named = any(r.agency == view.seat.agency for r in _recipients(event, case))
-    return named and view.seat.agency in case.parts and view.is_home
-
-
-def _recipients(event: ev.CaseEvent, case: Case) -> Iterator[ev.Recipient]:
     recipient = getattr(event, "recipient", None)
     if recipient is not None:
-        yield recipient
-        return
+        return bool(recipient.agency == stands.seat.agency)
     consent_id = getattr(event, "consent_id", None)
-    for act in (*case.acts.values(), *case.ended_acts.values()):
-        # Taking back a refusal must not tell whom it named that there is a case.
-        if act.permit and consent_id in (act.id, None):
-            yield act.recipient
+    return bool(stands.named) if consent_id is None else consent_id in stands.named
 
 
-_RELATIONS: dict[str, Callable[[ev.CaseEvent, Case, View], bool]] = {
+_RELATIONS: dict[str, Callable[[ev.CaseEvent, Stance, int], bool]] = {
     "case": _case,
     "statutory": _statutory,
     "referral": _referral,

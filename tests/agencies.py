@@ -60,17 +60,19 @@ def pack(name: str) -> str:
 @cache
 def world() -> World:
     """Return the agencies above under gb-2026."""
-    facts = [fact for agency in AGENCIES for fact in _facts(agency)]
+    everybody = [fact for agency in AGENCIES for fact in facts(agency)]
     policy = parse_policy(pack("gb-2026"))
     return World(
-        registry=replay((fact, REGISTERED) for fact in facts),
+        registry=replay((fact, REGISTERED) for fact in everybody),
         policies={policy.id: policy},
         home="GB",
         policy_id=policy.id,
     )
 
 
-def _facts(agency: str) -> list[ev.RegistryEvent]:
+def facts(agency: str) -> list[ev.RegistryEvent]:
+    """Return what the registry records of an agency, in order."""
+
     def fact(event: Callable[..., Made], **fields: Any) -> Made:
         return event(head=_HEAD, agency=agency, approvals=(), **fields)
 

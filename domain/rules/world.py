@@ -7,7 +7,7 @@ from functools import cached_property
 from domain.agency import Registry
 from domain.audience import Audience, compile_audience
 from domain.case import Case, Referral
-from domain.consent import EMERGENCY, STATUTORY, Standing
+from domain.consent import EMERGENCY, STATUTORY, ConsentState, Standing
 from domain.decision import Decision, Question, decide
 from domain.errors import Refused
 from domain.events import Recipient
@@ -53,20 +53,21 @@ class World:
 
     def audience(self, case: Case, at: int) -> Audience:
         """Compile who may see what of the case at `at` (ms)."""
+        state = case.consent_state()
+        return self.compiled(state, {a: self.standing(a, at) for a in self.readers(state)}, at)
+
+    def compiled(self, state: ConsentState, standings: Mapping[str, Standing], at: int) -> Audience:
+        """Compile who may see what in `state`; `standings` are those of its `readers` at `at`."""
+        policy = self.policy
         return compile_audience(
-            case.consent_state(),
-            {a: self.standing(a, at) for a in self.readers(case)},
-            self.policy.ceilings,
-            self.policy.legal_bases,
-            self.home,
-            at,
+            state, standings, policy.ceilings, policy.legal_bases, self.home, at
         )
 
-    def readers(self, case: Case) -> frozenset[str]:
+    def readers(self, state: ConsentState) -> frozenset[str]:
         """Return the agencies that could see something: the parts and the statutory readers."""
-        ordered = [a.recipient for a in case.acts.values() if a.permit and a.basis in OVERRIDES]
+        ordered = [a.recipient for a in state.acts if a.permit and a.basis in OVERRIDES]
         named = (self._named(recipient) for recipient in ordered)
-        return case.parts.union(self._statutory_readers, *named)
+        return state.parts.union(self._statutory_readers, *named)
 
     def _named(self, recipient: Recipient) -> frozenset[str]:
         if recipient.agency is not None:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from adapters.custody import SqliteCustody, SqliteShredKeys
 from adapters.sealing import Box
+from adapters.sqlite.custody import SqliteCustody, SqliteShredKeys
 from domain.errors import Unreadable
 from domain.ports import Custody, HeldKey, HeldRelease, ShredKeys
 from tests.agencies import sha

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from adapters.gateway_store import SqliteGatewayStore
+from adapters.sqlite.gateway_store import SqliteGatewayStore
 from domain.action import Action
 from domain.errors import Conflict
 from domain.gateway import GatewayStore, Kept, KeptKey, Outgoing, Parked, Result

@@ -13,7 +13,7 @@ from domain.case import Case
 from domain.consent import Standing
 from domain.fold import evolve
 from domain.policy import RELATIONS, parse_policy
-from domain.visibility import View, home_purpose, sees
+from domain.visibility import Stance, home_purpose, sees, stance
 from domain.vocabulary import ALL_SEALED, Purpose, Seat
 from tests.agencies import (
     AGENCIES,
@@ -61,8 +61,14 @@ def looks(
     """Whether the agency's seat, by default its home, learns of `event` in the case as it is."""
     standing = world().standing(agency, T0)
     seat = Seat(agency, purpose or home_purpose(standing) or SUPPORT)
-    view = View(seat, standing, mask=changes.get("mask", 0), overlap=changes.get("overlap", 0))
-    return sees(event, given.case, view, changes.get("visibility", VISIBILITY))
+    mask, overlap = changes.get("mask", 0), changes.get("overlap", 0)
+    visibility = changes.get("visibility", VISIBILITY)
+    return sees(event, stance_of(given.case, seat, standing), mask, overlap, visibility)
+
+
+def stance_of(case: Case, seat: Seat, standing: Standing) -> Stance:
+    home = home_purpose(standing) == seat.purpose
+    return stance(case, seat, standing, has_part=seat.agency in case.parts, home=home)
 
 
 def test_an_agency_with_a_part_and_a_mask_follows_the_case() -> None:
@@ -185,8 +191,8 @@ def test_who_never_had_a_part_and_sees_nothing_learns_of_nothing(events: History
             standing = world().standing(agency, at)
             for purpose in standing.purposes:
                 mask = audience.mask(Seat(agency, purpose), at)
-                view = View(Seat(agency, purpose), standing, mask, overlap=mask)
-                assert mask or not sees(event, case, view, VISIBILITY)
+                stands = stance_of(case, Seat(agency, purpose), standing)
+                assert mask or not sees(event, stands, mask, mask, VISIBILITY)
 
 
 def _involved(case: Case) -> set[str]:

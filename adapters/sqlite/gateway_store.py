@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from adapters.sqlite import connect, ours, transaction
+from adapters.sqlite.connection import connect, ours, transaction
 from domain.action import Action
 from domain.gateway import Kept, KeptKey, Outgoing, Parked, Result
 from domain.messages import FollowedItem, Shown, SignedRelease

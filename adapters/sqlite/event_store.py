@@ -11,13 +11,12 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
-from eventsourcing.persistence import Mapper, PersistenceError, StoredEvent
+from eventsourcing.persistence import PersistenceError, StoredEvent
 from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteCursor, SQLiteDatastore
 
-from domain.errors import Conflict, Unavailable
+from adapters.sqlite.rows import SealedMapper, answer, dashed, newest, plain, refusal
+from domain.errors import Conflict, Refused, Unavailable
 from domain.ports import ActorHead, Answer, Recorded, Refusal
-from domain.trail import statement
-from domain.trail.statement import Statement
 
 _SIDE_TABLES = (
     "CREATE TABLE IF NOT EXISTS entries (position INTEGER PRIMARY KEY,"
@@ -29,6 +28,8 @@ _SIDE_TABLES = (
     " code TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS actors (actor BLOB PRIMARY KEY, seq INTEGER NOT NULL,"
     " digest BLOB NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS store (one INTEGER PRIMARY KEY CHECK (one = 1),"
+    " incarnation TEXT NOT NULL)",
 )
 _READ = (
     "SELECT e.rowid AS position, e.originator_id, e.originator_version, e.topic, e.state,"
@@ -37,8 +38,9 @@ _READ = (
 )
 _IN = "IN (SELECT value FROM json_each(?))"
 _HEADS = (
-    "SELECT originator_id, MAX(originator_version) AS v FROM stored_events"
-    f" WHERE originator_id {_IN} GROUP BY originator_id"
+    # The newest version of each is looked up; a GROUP BY would count through the whole case.
+    "SELECT value AS id, (SELECT MAX(originator_version) FROM stored_events"
+    " WHERE originator_id = value) AS v FROM json_each(?)"
 )
 _ANSWERS = " UNION ALL ".join(
     (
@@ -49,40 +51,21 @@ _ANSWERS = " UNION ALL ".join(
 )
 
 
-class SealedMapper(Mapper[UUID]):
-    """Stored topic = Avro full name, stored state = the sealed record's body, nothing added."""
-
-    def __init__(self) -> None:
-        """Take no transcoder: the body is already what is stored."""
-
-    def to_stored_event(self, domain_event: Any) -> StoredEvent:
-        """Return the recorder's row of a `Recorded`."""
-        return StoredEvent(
-            UUID(domain_event.case_id), domain_event.version, domain_event.type, domain_event.body
-        )
-
-    def to_domain_event(self, stored_event: Any) -> Any:
-        """Return the `Recorded` of a row of `_READ`."""
-        row = stored_event
-        return Recorded(
-            position=row["position"],
-            event_id=row["event_id"],
-            case_id=_dashed(row["originator_id"]),
-            version=row["originator_version"],
-            type=row["topic"],
-            body=row["state"],
-            statement=row["statement"],
-            signature=row["signature"],
-            recorded_ms=row["recorded_ms"],
-            custody_seq=row["custody_seq"],
-        )
-
-
 class _LedgerRecorder(SQLiteApplicationRecorder):
     """The library's recorder, with the side tables beside its own."""
 
     def construct_create_table_statements(self) -> list[str]:
         return [*super().construct_create_table_statements(), *_SIDE_TABLES]
+
+    def _insert_events(
+        self, c: SQLiteCursor, stored_events: Sequence[StoredEvent], **_: Any
+    ) -> Sequence[int]:
+        """Insert in one call, not one an event: under the write lock row ids follow one another."""
+        c.execute(self.select_max_notification_id_statement)
+        first = (c.fetchone()[0] or 0) + 1
+        rows = [(e.originator_id, e.originator_version, e.topic, e.state) for e in stored_events]
+        c.executemany(self.insert_events_statement, rows)
+        return range(first, first + len(rows))
 
 
 _MAPPER = SealedMapper()
@@ -106,11 +89,9 @@ class SqliteAppending:
 
     def actors(self, actor_ids: Sequence[bytes]) -> Mapping[bytes, ActorHead]:
         """Return the head of each actor that has acted."""
-        found: dict[bytes, ActorHead] = {}
-        for actor in actor_ids:
-            for r in self._rows("SELECT seq, digest FROM actors WHERE actor = ?", actor):
-                found[actor] = ActorHead(r["seq"], r["digest"])
-        return found
+        places = ",".join("?" * len(actor_ids))
+        rows = self._rows(f"SELECT * FROM actors WHERE actor IN ({places})", *actor_ids)
+        return {r["actor"]: ActorHead(r["seq"], r["digest"]) for r in rows}
 
     def answers(self, event_ids: Sequence[str]) -> Mapping[str, Answer]:
         """Return the first answer to each event id that had one."""
@@ -128,11 +109,18 @@ class SqliteAppending:
         """Return the events of a case after version `after`, oldest first."""
         return _read_case(self._rows, case_id, after)
 
+    def adopt(self, incarnation: str) -> None:
+        """Take the place of a lost store; `Refused` STORE_NOT_EMPTY if this one holds anything."""
+        if self._rows("SELECT 1 FROM entries UNION ALL SELECT 1 FROM refusals LIMIT 1"):
+            message = "only an empty store takes another's place; give it an empty folder"
+            raise Refused("STORE_NOT_EMPTY", message)
+        self._cursor.execute("UPDATE store SET incarnation = ?", (str(UUID(incarnation)),))
+
     def append(self, events: Sequence[Recorded], refusals: Sequence[Refusal]) -> Sequence[int]:
         """Write `events` and `refusals`; `Conflict` when a version is taken."""
         with _ours():
             stored = [_MAPPER.to_stored_event(e) for e in events]
-            positions = list(self._recorder._insert_events(self._cursor, stored) or ())  # noqa: SLF001 - the library's hook for writing in one's own transaction
+            positions = self._recorder._insert_events(self._cursor, stored)  # noqa: SLF001 - the library's hook for writing in one's own transaction
             entries = [
                 (p, e.event_id, e.statement, e.signature, e.recorded_ms, e.custody_seq)
                 for p, e in zip(positions, events, strict=True)
@@ -145,8 +133,7 @@ class SqliteAppending:
             self._cursor.executemany(
                 "INSERT INTO actors VALUES (?,?,?) ON CONFLICT (actor) DO UPDATE SET"
                 " seq=excluded.seq, digest=excluded.digest WHERE excluded.seq > actors.seq",
-                [_actor_row(e.statement) for e in events]
-                + [_actor_row(r.statement) for r in refusals],
+                newest([e.statement for e in events] + [r.statement for r in refusals]),
             )
         return positions
 
@@ -162,10 +149,22 @@ class SqliteEventStore:
         self._recorder = _LedgerRecorder(self._datastore)
         with _ours():
             self._recorder.create_table()
+        if not self._rows("SELECT one FROM store"):
+            with _ours(), self._datastore.transaction(commit=True) as cursor:
+                cursor.execute("INSERT OR IGNORE INTO store VALUES (1, ?)", (str(uuid4()),))
 
     def close(self) -> None:
         """Close every connection."""
         self._datastore.close()
+
+    def incarnation(self) -> str:
+        """Return the id that the store got when its file was made."""
+        return str(self._rows("SELECT incarnation FROM store")[0]["incarnation"])
+
+    def adopt(self, incarnation: str) -> None:
+        """Take the place of a lost store; `Refused` STORE_NOT_EMPTY if this one holds anything."""
+        with self.appending() as transaction:
+            transaction.adopt(incarnation)
 
     @contextmanager
     def appending(self) -> Iterator[SqliteAppending]:
@@ -201,6 +200,11 @@ class SqliteEventStore:
         sql = _READ + f"WHERE e.rowid > ? {wanted}ORDER BY e.rowid LIMIT ?"
         return [_MAPPER.to_domain_event(r) for r in self._rows(sql, *parameters)]
 
+    def read_refusals(self, after: int, limit: int) -> Sequence[Refusal]:
+        """Return up to `limit` refusals after number `after`, oldest first."""
+        sql = "SELECT * FROM refusals WHERE id > ? ORDER BY id LIMIT ?"
+        return [refusal(r) for r in self._rows(sql, after, limit)]
+
     def read_positions(self, positions: Sequence[int]) -> Mapping[int, Recorded]:
         """Return the events at `positions`."""
         rows = self._rows(_READ + f"WHERE e.rowid {_IN}", json.dumps(list(positions)))
@@ -216,13 +220,8 @@ class SqliteEventStore:
 
 
 def _heads(rows: Any, case_ids: Sequence[str]) -> dict[str, int]:
-    ids = json.dumps([c.replace("-", "") for c in case_ids])
-    return {_dashed(r["originator_id"]): r["v"] for r in rows(_HEADS, ids)}
-
-
-def _dashed(h: str) -> str:
-    """Return the UUID that the recorder keeps as 32 hex digits; building a UUID costs 2 us."""
-    return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"
+    ids = json.dumps([plain(c) for c in case_ids])
+    return {dashed(r["id"]): r["v"] for r in rows(_HEADS, ids) if r["v"]}
 
 
 def _read_case(rows: Any, case_id: str, after: int) -> Sequence[Recorded]:
@@ -232,21 +231,7 @@ def _read_case(rows: Any, case_id: str, after: int) -> Sequence[Recorded]:
 
 def _answers(rows: Any, event_ids: Sequence[str]) -> dict[str, Answer]:
     ids = json.dumps(list(event_ids))
-    return {
-        r["event_id"]: Answer(
-            statement_digest=statement.digest(r["statement"]),
-            actor=Statement.decode(r["statement"]).actor,
-            recorded_ms=r["recorded_ms"],
-            position=r["position"],
-            code=r["code"],
-        )
-        for r in rows(_ANSWERS, ids, ids)
-    }
-
-
-def _actor_row(signed: bytes) -> tuple[bytes, int, bytes]:
-    said = Statement.decode(signed)
-    return said.actor, said.actor_seq, statement.digest(signed)
+    return {r["event_id"]: answer(r) for r in rows(_ANSWERS, ids, ids)}
 
 
 @contextmanager

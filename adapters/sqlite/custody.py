@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 from adapters.sealing import Box
-from adapters.sqlite import connect, ours, transaction
+from adapters.sqlite.connection import connect, ours, transaction
 from domain.messages import FollowedItem, Shown
 from domain.ports import Boxing, HeldKey, HeldRelease
 

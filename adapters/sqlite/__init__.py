@@ -1,0 +1,1 @@
+"""Everything in SQLite files: the embedded default."""
