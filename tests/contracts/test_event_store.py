@@ -4,36 +4,42 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 from threading import Event
+from uuid import UUID
 
 import pytest
 
-from adapters.event_store import SqliteEventStore
-from domain.errors import Conflict
+from adapters.postgres.event_store import PostgresEventStore
+from adapters.sqlite.event_store import SqliteEventStore
+from domain.errors import Conflict, Refused
 from domain.ports import ActorHead, Answer, EventStore, Recorded, Refusal
 from domain.trail.statement import digest
 from tests.builders import CASE, uid
 from tests.contracts.making import OTHER_TYPE, actor, recorded, refusal, statement
 
 OTHER = uid("another case")
-DURABLE: dict[str, Callable[[Path], SqliteEventStore]] = {
-    "sqlite file": lambda folder: SqliteEventStore(str(folder / "log.db")),
+Store = SqliteEventStore | PostgresEventStore
+DURABLE: dict[str, Callable[[pytest.FixtureRequest], Callable[[], Store]]] = {
+    "sqlite file": lambda test: partial(
+        SqliteEventStore, str(test.getfixturevalue("tmp_path") / "log.db")
+    ),
+    "postgres": lambda test: partial(PostgresEventStore, test.getfixturevalue("database")),
 }
 STORES = DURABLE | {
-    "sqlite in memory": lambda _: SqliteEventStore(""),
+    "sqlite in memory": lambda _: partial(SqliteEventStore, ""),
 }
 
 
 @pytest.fixture(params=STORES)
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EventStore]:
-    with closing(STORES[request.param](tmp_path)) as opened:
+def store(request: pytest.FixtureRequest) -> Iterator[EventStore]:
+    with closing(STORES[request.param](request)()) as opened:
         yield opened
 
 
 @pytest.fixture(params=DURABLE)
-def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], SqliteEventStore]:
-    return lambda: DURABLE[request.param](tmp_path)
+def reopen(request: pytest.FixtureRequest) -> Callable[[], Store]:
+    return DURABLE[request.param](request)
 
 
 def append(store: EventStore, *rows: Recorded | Refusal) -> list[int]:
@@ -236,7 +242,7 @@ def test_a_second_writer_waits_and_then_sees_what_the_first_wrote(store: EventSt
     _second_waits(store, store)
 
 
-def test_a_second_process_waits_for_the_lock(reopen: Callable[[], SqliteEventStore]) -> None:
+def test_a_second_process_waits_for_the_lock(reopen: Callable[[], Store]) -> None:
     with closing(reopen()) as one, closing(reopen()) as two:
         _second_waits(one, two)
 
@@ -262,7 +268,7 @@ def _second_waits(one: EventStore, two: EventStore) -> None:
     assert [r.version for r in one.read_log(0, 9)] == [1, 2]
 
 
-def test_a_store_opened_again_has_everything(reopen: Callable[[], SqliteEventStore]) -> None:
+def test_a_store_opened_again_has_everything(reopen: Callable[[], Store]) -> None:
     with closing(reopen()) as first:
         append(first, recorded("event 1", custody_seq=1), refusal("event 2"))
         before = contents(first)
@@ -271,8 +277,83 @@ def test_a_store_opened_again_has_everything(reopen: Callable[[], SqliteEventSto
         assert append(second, recorded("event 3", version=2)) == [2]
 
 
-def test_two_stores_in_memory_share_nothing(tmp_path: Path) -> None:
-    build = STORES["sqlite in memory"]
-    with closing(build(tmp_path)) as one, closing(build(tmp_path)) as two:
+def test_two_stores_in_memory_share_nothing() -> None:
+    with closing(SqliteEventStore("")) as one, closing(SqliteEventStore("")) as two:
         append(one, recorded("event 1"))
         assert two.head() == 0
+
+
+def test_positions_and_numbers_have_no_gaps_after_what_was_undone(store: EventStore) -> None:
+    append(store, recorded("event 1"), refusal("event 2"))
+    with pytest.raises(RuntimeError):
+        _append_and_fail(store)
+    with pytest.raises(Conflict):
+        append(store, recorded("event 3", version=2), recorded("event 4"), refusal("event 5"))
+    assert append(store, recorded("event 3", version=2), refusal("event 5")) == [2]
+    assert [r.position for r in store.read_log(0, 9)] == [1, 2]
+    assert [r.number for r in store.read_refusals(0, 9)] == [1, 2]
+
+
+def test_a_transaction_that_appends_twice_goes_on_counting(store: EventStore) -> None:
+    with store.appending() as tx:
+        first = tx.append([recorded("event 1")], [refusal("event 2", recorded_ms=5)])
+        second = tx.append([recorded("event 3", version=2)], [refusal("event 4", recorded_ms=7)])
+        assert [*first, *second] == [1, 2]
+        assert tx.last_recorded_ms() == 7
+    assert [r.number for r in store.read_refusals(0, 9)] == [1, 2]
+
+
+def test_refusals_are_read_in_order_as_they_were(store: EventStore) -> None:
+    given = [refusal(f"event {n}", recorded_ms=n, code=f"CODE_{n}") for n in (3, 4, 5)]
+    append(store, given[0], recorded("event 1"))
+    append(store, given[1], given[2])
+    numbered = [replace(r, number=n) for n, r in enumerate(given, 1)]
+    assert list(store.read_refusals(0, 9)) == numbered
+    assert list(store.read_refusals(1, 1)) == numbered[1:2]
+    assert list(store.read_refusals(3, 9)) == []
+
+
+@pytest.mark.parametrize("called", ["", "no id", "CAFE" * 1000, "{,}", "\N{SNOWMAN}"])
+def test_a_refused_action_may_have_called_itself_anything(store: EventStore, called: str) -> None:
+    append(store, refusal("event 2", event_id=called))
+    answer = store.read_answer(called)
+    assert answer is not None
+    assert answer.code == "CONSENT_MISSING"
+    assert store.read_answer(called + "!") is None
+    assert [r.event_id for r in store.read_refusals(0, 9)] == [called]
+
+
+def test_a_case_id_that_is_none_has_no_head(store: EventStore) -> None:
+    append(store, recorded("event 1"))
+    assert store.heads(["no id", "", CASE.upper(), "nul \0"]) == {}
+
+
+def test_a_store_has_an_id_of_its_own_for_life(reopen: Callable[[], Store]) -> None:
+    with closing(reopen()) as first:
+        made = first.incarnation()
+        append(first, recorded("event 1"))
+    with closing(reopen()) as second, closing(SqliteEventStore("")) as another:
+        assert second.incarnation() == made == str(UUID(made))
+        assert another.incarnation() != made
+
+
+def test_an_empty_store_takes_the_place_of_a_lost_one(reopen: Callable[[], Store]) -> None:
+    lost = uid("the lost store")
+    with closing(reopen()) as first:
+        first.adopt(lost)
+        first.adopt(lost)
+    with closing(reopen()) as second:
+        assert second.incarnation() == lost
+
+
+@pytest.mark.parametrize(
+    "held", [recorded("event 1"), refusal("event 1")], ids=["event", "refusal"]
+)
+def test_a_store_that_holds_anything_takes_nobodys_place(
+    store: EventStore, held: Recorded | Refusal
+) -> None:
+    append(store, held)
+    before = store.incarnation()
+    with pytest.raises(Refused, match="STORE_NOT_EMPTY"):
+        store.adopt(uid("the lost store"))
+    assert store.incarnation() == before
