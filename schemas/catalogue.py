@@ -7,7 +7,7 @@ A full schema is self-contained: each named type is written out where it is firs
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -21,14 +21,22 @@ Schema = Any
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The schemas as written, by Avro full name: events, and the named types they share."""
+    """The schemas as written, by Avro full name."""
 
     events: Mapping[str, dict[str, Any]]
     types: Mapping[str, dict[str, Any]]
+    """The named types that others share."""
+    transport: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    """Records that travel and are no events: nothing in them is sealed."""
+
+    @property
+    def published(self) -> Mapping[str, dict[str, Any]]:
+        """Return everything that gets a number: events and records of transport."""
+        return {**self.events, **self.transport}
 
     def full(self, name: str) -> dict[str, Any]:
-        """Return the self-contained clear schema of event `name`."""
-        schema: dict[str, Any] = inline(self.events[name], self.types)
+        """Return the self-contained clear schema of `name`."""
+        schema: dict[str, Any] = inline(self.published[name], self.types)
         return schema
 
     def field_type(self, field: Mapping[str, Any]) -> Schema:
@@ -39,7 +47,7 @@ class Sources:
 @cache
 def sources() -> Sources:
     """Return the schemas that ship with this package."""
-    return Sources(_read("events"), _read("types"))
+    return Sources(_read("events"), _read("types"), _read("transport"))
 
 
 def _read(folder: str) -> dict[str, dict[str, Any]]:

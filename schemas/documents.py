@@ -26,11 +26,11 @@ _PYTHON = {"boolean": bool, "int": int, "long": int, "string": str}
 _WORDS = {"boolean": "true or false", "int": "an integer", "long": "an integer", "string": "text"}
 
 
-def bounded(document: Mapping[str, Any]) -> None:
+def bounded(document: Mapping[str, Any], depth: int = MAX_DEPTH) -> None:
     """Refuse a document that is too deep (TOO_DEEP) or too large (TOO_LARGE) to look at."""
     weight = 0
     level: list[Any] = [document]
-    for _ in range(MAX_DEPTH):
+    for _ in range(depth):
         deeper: list[Any] = []
         for node in level:
             values = node.values() if isinstance(node, Mapping) else node
@@ -45,7 +45,7 @@ def bounded(document: Mapping[str, Any]) -> None:
         if not deeper:
             return
         level = deeper
-    raise Malformed("TOO_DEEP", f"a document may be {MAX_DEPTH} levels deep")
+    raise Malformed("TOO_DEEP", f"a document may be {depth} levels deep")
 
 
 def parse(schema: Schema, path: str, codes: str = "") -> Parse:

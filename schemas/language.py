@@ -4,20 +4,22 @@ Foreign bytes and documents are taken whole or refused with `Malformed`; nothing
 and no message holds a value.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
 from domain.errors import Malformed
 from domain.events import Event
+from domain.published import PublishedSchema
 from domain.record import Field, Record, Shape
 from domain.vocabulary import Category
-from schemas import codes, documents, upcast, wire
+from schemas import codes, documents, published, upcast, wire
 from schemas.catalogue import sources
 from schemas.layout import FieldLayout, Layout, layout
 from schemas.sealed import sealed_view
 
+MAX_REMEMBERED = 16 << 10
+"""Bytes of a body that is remembered; most have less than one kilobyte."""
 MAX_CLEAR = wire.MAX_BODY - (128 << 10)
 """Bytes that clear fields may hold together, so that padded and sealed they fit a body."""
 
@@ -29,8 +31,8 @@ class AvroLanguage:
     """
 
     def __init__(self, remembered: int = 4096) -> None:
-        """Remember the last `remembered` records split, about 4 kB each."""
-        self._split = lru_cache(maxsize=remembered)(_split)
+        """Remember the last `remembered` records split, `MAX_REMEMBERED` bytes each at most."""
+        self._remembered = lru_cache(maxsize=remembered)(_split)
 
     def types(self) -> tuple[str, ...]:
         """Return the full name of every event type and version."""
@@ -51,16 +53,21 @@ class AvroLanguage:
         """Return the Avro schema with which any Avro library reads the bodies of `type`."""
         return sealed_view(sources(), layout(type).shape.type)
 
-    def by_number(self, number: str) -> str:
-        """Return the sealed view of event type `number` as JSON text; `Malformed` otherwise."""
-        for type in self.types():
-            if str(layout(type).shape.number) == number:
-                return json.dumps(self.sealed_schema(type), ensure_ascii=False)
-        raise Malformed("SCHEMA_UNKNOWN", "no event type has this number")
+    def published(self) -> tuple[PublishedSchema, ...]:
+        """Return every released schema, as a registry lists them."""
+        return published.published()
+
+    def same(self, subject: str, schema: str) -> PublishedSchema | None:
+        """Return the subject's schema that says the same as `schema`, wording aside."""
+        return published.same(subject, schema)
+
+    def conflicts(self, number: int, schema: str) -> tuple[str, ...]:
+        """Return why `schema` and schema `number` cannot be versions of one subject."""
+        return published.conflicts(number, schema)
 
     def record(self, type: str, body: bytes) -> Record:
         """Split the unframed Avro body of the sealed view into its fields, byte for byte."""
-        return self._split(type, body)
+        return self.read(type, body)[0]
 
     def body(self, record: Record) -> bytes:
         """Return the unframed Avro body of `record`; the inverse of `record`."""
@@ -79,13 +86,15 @@ class AvroLanguage:
         """Return the ROUTING fields of `record` as the event that the rules see."""
         form = layout(record.type)
         _check_fields(record, form)
-        clear = b"".join([f.value for f in record.fields[: form.routing_count]])
-        values = wire.read(clear, form.routing)
-        for f in form.fields[: form.routing_count]:
-            if f.build is not None:
-                values[f.path] = f.build(values[f.path])
-        event: Event = form.event(**values)
-        return event
+        return _event(b"".join([f.value for f in record.fields[: form.routing_count]]), form)
+
+    def read(self, type: str, body: bytes) -> tuple[Record, Event]:
+        """Return what `record` and `event` return, from one reading."""
+        return (self._remembered if len(body) <= MAX_REMEMBERED else _split)(type, body)
+
+    def routing(self, type: str, body: bytes) -> Event:
+        """Return what `event` returns, from a body that was accepted once: nothing is checked."""
+        return _event(body, layout(type))
 
     def clear(self, type: str, document: Mapping[str, Any]) -> tuple[Field, ...]:
         """Check a JSON document, `head` included, against the clear view of `type`.
@@ -134,23 +143,35 @@ class AvroLanguage:
         )
 
 
-def _split(type: str, body: bytes) -> Record:
+def _split(type: str, body: bytes) -> tuple[Record, Event]:
     form = layout(type)
     if len(body) > wire.MAX_BODY:
         raise Malformed("TOO_LARGE", f"a body may hold {wire.MAX_BODY} bytes")
-    count = form.routing_count
-    values, parts, at = wire.split(body[: wire.MAX_ROUTING], form.routing, form.coders[:count])
+    values, parts, at = wire.split(body[: wire.MAX_ROUTING], form.routing, form.ends)
     fields = []
     for f, value in zip(form.fields, parts, strict=False):
         if f.check is not None:
             f.check(values[f.path])
         fields.append(Field(f.path, f.category, value))
-    for f in form.fields[count:]:
+    for f in form.fields[form.routing_count :]:
         value, withheld, at = wire.read_sealed(body, at)
         fields.append(Field(f.path, f.category, value, withheld))
     if at != len(body):
         raise Malformed("TRAILING_BYTES", f"{len(body) - at} bytes stand behind the event")
-    return Record(type, tuple(fields))
+    return Record(type, tuple(fields)), _built(values, form)
+
+
+def _event(clear: bytes, form: Layout) -> Event:
+    """Return the event whose ROUTING fields stand at the beginning of `clear`."""
+    return _built(wire.read(clear, form.routing), form)
+
+
+def _built(values: dict[str, Any], form: Layout) -> Event:
+    """Return the event of plain `values`, which become parts of it."""
+    for path, build in form.builds:
+        values[path] = build(values[path])
+    event: Event = form.event(**values)
+    return event
 
 
 def _check_fields(record: Record, form: Layout) -> None:
@@ -163,7 +184,7 @@ def _check_fields(record: Record, form: Layout) -> None:
 
 def _value(field: FieldLayout, data: bytes) -> Any:
     """Return the JSON value of one field's plain Avro bytes, which a foreign agency sealed."""
-    values, _, end = wire.split(data, field.coder, [(field.path, field.coder)])
+    values, _, end = wire.split(data, field.coder, (field.end,))
     if end != len(data):
         raise Malformed("TRAILING_BYTES", f"{len(data) - end} bytes stand behind {field.path}")
     value = values[field.path]

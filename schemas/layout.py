@@ -11,9 +11,9 @@ from domain import events
 from domain.errors import Malformed
 from domain.record import Shape
 from domain.vocabulary import Category
-from schemas import checks, documents
+from schemas import canonical, checks, documents
 from schemas.catalogue import Schema, full_name, kind, seal_fp, sources
-from schemas.released import entry_of
+from schemas.released import entry_of, version
 
 Build = Callable[[Any], Any]
 
@@ -38,6 +38,7 @@ class FieldLayout:
     category: Category
     coder: Any
     """Avro schema of a record of this one field: encoded, the same bytes as the field."""
+    end: canonical.End
     check: checks.Check | None
     render: documents.Render | None
     build: Build | None
@@ -55,6 +56,10 @@ class Layout:
     coders: tuple[tuple[str, Any], ...]
     """Path and coder of each field."""
     routing_count: int
+    ends: tuple[canonical.End, ...]
+    """`end` of each ROUTING field."""
+    builds: tuple[tuple[str, Build], ...]
+    """Path and `build` of each ROUTING field that has one."""
     parse: documents.Parse
     event: type[Any]
 
@@ -75,6 +80,8 @@ def layout(name: str) -> Layout:
         fields=fields,
         coders=tuple((f.path, f.coder) for f in fields),
         routing_count=routing_count,
+        ends=tuple(f.end for f in fields[:routing_count]),
+        builds=tuple((f.path, f.build) for f in fields if f.build is not None),
         parse=documents.members(whole, ""),
         event=_CLASSES[name.rpartition(".")[2]],
     )
@@ -84,7 +91,7 @@ def _shape(name: str, full: Mapping[str, Any], fields: tuple[FieldLayout, ...]) 
     return Shape(
         type=name,
         number=entry_of(name, full).number,
-        version=int(name.split(".")[1].removeprefix("v")),
+        version=version(name),
         seal_fp=seal_fp(full),
         fields=tuple((f.path, f.category) for f in fields),
     )
@@ -98,6 +105,7 @@ def _field(field: Mapping[str, Any]) -> FieldLayout:
         path=path,
         category=category,
         coder=_coder([field]),
+        end=canonical.end(schema),
         check=checks.check(schema, path, limits),
         render=documents.render(schema),
         build=_build(schema) if clear else None,

@@ -4,12 +4,15 @@ With `--release` it first appends new events to the list of what was released.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import combinations
 from pathlib import Path
 
-from schemas import released, rules
+from schemas import released, rules, upcast
 from schemas.catalogue import Sources, package, sources
-from schemas.released import Released, describe
+from schemas.compatibility import conflicts
+from schemas.released import TRANSPORT, Released, describe
+from schemas.sealed import sealed_view
 
 Lock = tuple[Released, ...]
 
@@ -17,7 +20,7 @@ Lock = tuple[Released, ...]
 def main(arguments: list[str]) -> int:
     """Print every finding and return 1 if there is one, else 0."""
     written, lock = sources(), released.lock()
-    found = [*findings(written), *frozen(written, lock)]
+    found = findings(written) or frozen(written, lock)
     if arguments == ["--release"] and not found:
         lock = released.release(written, lock)
         Path(str(package() / released.LOCK)).write_text(released.dumps(lock), "utf-8")
@@ -37,15 +40,18 @@ def frozen(written: Sources, lock: Lock) -> list[str]:
     """Return where the schemas or the list differ from what was released."""
     return [
         f
-        for rule in (lock_order, withdrawn, released_field, released_file)
+        for rule in (lock_order, withdrawn, released_field, released_file, unread_version)
         for f in rule(written, lock)
     ]
 
 
 def lock_order(_: Sources, lock: Lock) -> Iterator[str]:
-    """The list only grows: numbers from 1, each name once."""
-    if [e.number for e in lock] != list(range(1, len(lock) + 1)):
-        yield f"{released.LOCK}: numbers must be 1, 2, 3 ... in order"
+    """The list only grows: numbers from 1, of transport from 1001, each name once."""
+    events = [e.number for e in lock if e.number < TRANSPORT]
+    transport = [e.number for e in lock if e.number >= TRANSPORT]
+    for numbers, first in ((events, 1), (transport, TRANSPORT)):
+        if numbers != list(range(first, first + len(numbers))):
+            yield f"{released.LOCK}: numbers must be {first}, {first + 1}, {first + 2} ... in order"
     if len({e.name for e in lock}) != len(lock):
         yield f"{released.LOCK}: a name stands twice"
 
@@ -53,7 +59,7 @@ def lock_order(_: Sources, lock: Lock) -> Iterator[str]:
 def withdrawn(written: Sources, lock: Lock) -> Iterator[str]:
     """A released file stays, for the records that were written with it."""
     for entry in lock:
-        if entry.name not in written.events:
+        if entry.name not in written.published:
             yield f"{entry.name}: was released and its file is gone"
 
 
@@ -78,15 +84,35 @@ def released_file(written: Sources, lock: Lock) -> Iterator[str]:
             yield f"{entry.name}: is not what was released; write a new version"
 
 
+def unread_version(written: Sources, lock: Lock) -> Iterator[str]:
+    """Every version of an event reads every other's bytes, or an upcaster makes the newer of it.
+
+    Both views are held to it: the sealed one, which is on the wire, holds the clear types too.
+    """
+    for older, newer in _versions(e.name for e in lock if e.name in written.published):
+        found = conflicts(sealed_view(written, older), sealed_view(written, newer))
+        if found and not upcast.leads(older, newer):
+            yield f"{older} and {newer}: {found[0]}; needs an upcaster in schemas/upcast.py"
+
+
+def _versions(names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield each older and newer version of one event: nrm.v1.X and nrm.v2.X."""
+    yield from (
+        (a, b)
+        for a, b in combinations(sorted(names, key=released.version), 2)
+        if a.rpartition(".")[2] == b.rpartition(".")[2]
+    )
+
+
 def not_released(written: Sources, lock: Lock) -> Iterator[str]:
     """A new file needs its number before it is used."""
-    for name in sorted(written.events.keys() - {e.name for e in lock}):
+    for name in sorted(written.published.keys() - {e.name for e in lock}):
         yield f"{name}: is not in {released.LOCK}; run python -m schemas.lint --release"
 
 
 def _both(written: Sources, lock: Lock) -> Iterator[tuple[Released, Released]]:
     for entry in lock:
-        if entry.name in written.events:
+        if entry.name in written.published:
             yield entry, describe(written.full(entry.name), entry.number)
 
 

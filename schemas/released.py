@@ -14,11 +14,13 @@ from domain.errors import Corrupt
 from schemas.catalogue import Schema, Sources, avro_fp, full_name, kind, logical, package, seal_fp
 
 LOCK = "registry.lock.json"
+TRANSPORT = 1001
+"""First number of the records of transport; below it are events."""
 
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """One released event type."""
+    """One released event type or record of transport."""
 
     name: str
     number: int
@@ -27,7 +29,7 @@ class Released:
     avro_fp: str
     """Avro's SHA-256 fingerprint in hex."""
     fields: dict[str, list[str | None]]
-    """Path of each leaf -> category, type, logical type."""
+    """Path of each leaf -> category (None in transport), type, logical type."""
 
 
 @cache
@@ -42,16 +44,23 @@ def loads(text: str) -> tuple[Released, ...]:
 
 
 def dumps(entries: tuple[Released, ...]) -> str:
-    """Return the list as JSON with one event a line, so that a diff shows that it only grew."""
+    """Return the list as JSON with one entry a line, so that a diff shows that it only grew."""
     lines = ",\n".join(json.dumps(asdict(e), separators=(",", ":")) for e in entries)
     return f"[\n{lines}\n]\n"
 
 
 def release(written: Sources, entries: tuple[Released, ...]) -> tuple[Released, ...]:
-    """Return `entries` and, after them, each event of `written` that is new, by name."""
-    new = sorted(written.events.keys() - {e.name for e in entries})
-    first = 1 + max((e.number for e in entries), default=0)
-    return entries + tuple(describe(written.full(n), first + i) for i, n in enumerate(new))
+    """Return `entries` and, after them, what is new in `written`: events, then transport."""
+    for names, first in ((written.events, 1), (written.transport, TRANSPORT)):
+        free = first + sum((e.number < TRANSPORT) == (first < TRANSPORT) for e in entries)
+        new = sorted(names.keys() - {e.name for e in entries})
+        entries += tuple(describe(written.full(n), free + i) for i, n in enumerate(new))
+    return entries
+
+
+def version(name: str) -> int:
+    """Return the number in the namespace of a full name: 2 for nrm.v2.X."""
+    return int(name.split(".")[1].removeprefix("v"))
 
 
 def describe(full: Mapping[str, Any], number: int) -> Released:

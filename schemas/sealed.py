@@ -13,8 +13,10 @@ WITHHELD = {"type": "fixed", "name": "Withheld", "namespace": "nrm.v1", "size": 
 
 
 def sealed_view(written: Sources, name: str) -> dict[str, Any]:
-    """Return the sealed view of event `name` as a self-contained Avro schema."""
+    """Return the view of `name` that is on the wire, as a self-contained Avro schema."""
     full = written.full(name)
+    if name in written.transport:
+        return full
     clear_types = [written.field_type(field) for field in written.events[name]["fields"]]
     fields: list[dict[str, Any]] = []
     withheld: Schema = WITHHELD

@@ -18,6 +18,13 @@ def to_newest(type: str, document: Document) -> Document:
     return document
 
 
+def leads(older: str, newer: str) -> bool:
+    """Return whether the steps lead from one full name to another."""
+    while older in STEPS and older != newer:
+        older, _ = STEPS[older]
+    return older == newer
+
+
 def _safe_contact_v1_to_v2(old: Document) -> Document:
     """One channel becomes a list of one; half a channel is none, for a wrong way is a danger."""
     new = {path: value for path, value in old.items() if path not in ("channel", "address")}

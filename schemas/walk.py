@@ -11,7 +11,7 @@ Node = Mapping[str, Any]
 def roots(written: Sources) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield name and schema of each file."""
     yield from written.types.items()
-    yield from written.events.items()
+    yield from written.published.items()
 
 
 def schemas(schema: Schema) -> Iterator[Schema]:

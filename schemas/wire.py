@@ -12,6 +12,7 @@ from typing import Any
 from fastavro import schemaless_reader, schemaless_writer
 
 from domain.errors import Malformed
+from schemas.canonical import End
 
 MAX_BODY = 1 << 20
 """Bytes of a body."""
@@ -48,25 +49,21 @@ def write(coders: Coders, values: Mapping[str, Any]) -> list[bytes]:
     return _slices(out.getvalue(), ends)
 
 
-def split(body: bytes, record: Any, coders: Coders) -> tuple[dict[str, Any], list[bytes], int]:
+def split(body: bytes, record: Any, ends: Sequence[End]) -> tuple[dict[str, Any], list[bytes], int]:
     """Return values and bytes of the fields at the start of `body`, and where they end.
 
-    `record` is the schema of them all, `coders` the same field by field. Encoding the values
-    again must give the bytes that stand there.
+    `record` is the schema of them all; `ends` finds field by field where each one ends.
     """
-    source, ends = BytesIO(body), [0]
-    values: dict[str, Any] = {}
+    cuts, source = [0], BytesIO(body)
     try:
-        for _, coder in coders:
-            values.update(_read(source, coder))
-            ends.append(source.tell())
-        again = BytesIO()
-        schemaless_writer(again, record, values)
+        for end in ends:
+            cuts.append(end(body, cuts[-1]))
+        values = _read(source, record)
     except _AVRO_FAILS as e:
         raise _not_avro() from e
-    if again.getvalue() != body[: ends[-1]]:
-        raise Malformed("NOT_CANONICAL", "a field is not written in the one canonical way")
-    return values, _slices(body, ends), ends[-1]
+    if source.tell() != cuts[-1]:
+        raise _not_avro()
+    return values, _slices(body, cuts), cuts[-1]
 
 
 def read_sealed(body: bytes, at: int) -> tuple[bytes, bool, int]:

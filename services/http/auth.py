@@ -10,6 +10,7 @@ import hmac
 import json
 import secrets
 from collections.abc import Callable
+from functools import lru_cache
 
 from joserfc import jwt
 from joserfc.errors import JoseError
@@ -18,10 +19,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from domain.errors import NotAuthentic
+from domain.secret import Secret
 from services.http.problems import json_response
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 TOKEN_SECONDS = 600
+CLOCKS_APART_SECONDS = 120
+"""How far the clocks of the hubs that share a secret may differ."""
 _ASSERTION_SECONDS = 300
 _MAC = hashlib.sha256
 
@@ -34,18 +38,24 @@ def b64url(data: bytes) -> str:
 class TokenIssuer:
     """Turns assertions into access tokens and access tokens into agency ids.
 
-    Tokens die with the process; a client that gets 401 proves itself again.
+    A client that gets 401 proves itself again. With `secret`, which the hubs of one mechanism
+    share, a token holds at each of them; without it tokens die with the process.
     """
 
     def __init__(
-        self, audience: str, key_of: Callable[[str], bytes | None], clock: Callable[[], int]
+        self,
+        audience: str,
+        key_of: Callable[[str], bytes | None],
+        clock: Callable[[], int],
+        secret: Secret | None = None,
     ) -> None:
         """`key_of` gives an agency's signing key in force; `clock` milliseconds."""
         self._audience = audience
         self._key_of = key_of
         self._clock = clock
-        self._secret = secrets.token_bytes(32)
+        self._secret = secret.reveal() if secret else secrets.token_bytes(32)
         self._used: dict[str, int] = {}
+        self._said = lru_cache(maxsize=1024)(self._proven)
 
     async def token(self, request: Request) -> Response:
         """Answer the token request (RFC 6749 section 4.4)."""
@@ -74,19 +84,27 @@ class TokenIssuer:
 
     def agency(self, request: Request) -> str:
         """Return the agency whose token the request carries, or raise `NotAuthentic`."""
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        expires, agency = self._said(request.headers.get("authorization", ""))
+        now = self._clock() // 1000
+        if now >= expires:
+            raise NotAuthentic("TOKEN_EXPIRED", "get a new access token from /oauth/token")
+        if now + TOKEN_SECONDS + CLOCKS_APART_SECONDS < expires:
+            raise NotAuthentic("TOKEN_AHEAD", "the clock here, or where it was issued, is wrong")
+        return agency
+
+    def _proven(self, authorization: str) -> tuple[int, str]:
+        """Return what a token of ours says: when it expires and whose it is."""
+        scheme, _, token = authorization.partition(" ")
         body, _, mac = token.partition(".")
         try:
             said = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)).decode()
             given = base64.urlsafe_b64decode(mac + "=" * (-len(mac) % 4))
         except ValueError:
             said, given = "", b""
-        expires, _, agency = said.partition(".")
         if scheme != "Bearer" or not hmac.compare_digest(given, self._mac(said)):
             raise NotAuthentic("TOKEN_MISSING", "get an access token from /oauth/token")
-        if self._clock() // 1000 >= int(expires):
-            raise NotAuthentic("TOKEN_EXPIRED", "get a new access token from /oauth/token")
-        return agency
+        expires, _, agency = said.partition(".")
+        return int(expires), agency
 
     def _mac(self, said: str) -> bytes:
         return hmac.digest(self._secret, said.encode(), _MAC)

@@ -13,6 +13,7 @@ from domain.action import Action
 from domain.messages import Deposits, ReleasePage
 from services.custodian.custodian import Custodian
 from services.http.auth import TokenIssuer
+from services.http.health import Vitals, vital_endpoints
 from services.http.hub import WAIT_LIMIT
 from services.http.openapi import application, get, post
 from services.http.problems import body_of, decoded, json_response, number_of
@@ -31,6 +32,7 @@ class CustodianParts:
     custodian: Custodian
     tokens: TokenIssuer
     signals: Signals
+    vitals: Vitals
 
 
 _AFTER = {
@@ -50,7 +52,7 @@ def custodian_app(parts: CustodianParts) -> FastAPI:
             post("/v1/deposits", face.deposits, Deposits, dict[str, int]),
             post("/v1/withdrawals", face.withdrawals, Action, dict[str, str]),
             get("/v1/releases", face.releases, ReleasePage, query=_AFTER),
-            get("/health", face.health, dict[str, Any], public=True),
+            *vital_endpoints(parts.vitals),
         ],
     )
 
@@ -94,7 +96,3 @@ class _Face:
             page = self._parts.custodian.releases(recipient, after)
         news.cancel()
         return json_response(page)
-
-    async def health(self, _: Request) -> Response:
-        """Say that the process runs, and in how many cases a number is missing."""
-        return json_response({"status": "up", "gaps": len(self._parts.custodian.gaps)})

@@ -17,6 +17,7 @@ from domain.gateway import Command, Result
 from domain.messages import Why, WhyQuestion
 from domain.secret import Secret
 from services.gateway.gateway import ANSWER_SECONDS, Gateway
+from services.http.health import Vitals, vital_endpoints
 from services.http.openapi import application, get, post
 from services.http.problems import body_of, decoded, json_response, number_of, problem
 from services.registering import Registering
@@ -70,6 +71,7 @@ class GatewayParts:
     gateway: Gateway
     token: Secret
     """Bearer token of the agency's own systems and command line."""
+    vitals: Vitals
     console: tuple[BaseRoute, ...] = ()
     registering: Registering | None = None
     """The coordinator's gateway alone can write registry facts."""
@@ -92,7 +94,7 @@ def gateway_app(parts: GatewayParts) -> FastAPI:
         get("/v1/agencies", face.agencies, dict[str, Any]),
         post("/v1/why", face.why, WhyQuestion, Why),
         get("/v1/status", face.status, dict[str, int]),
-        get("/health", face.health, dict[str, str | None], public=True),
+        *vital_endpoints(parts.vitals),
     ]
     if parts.registering is not None:
         endpoints.append(post("/v1/registry", face.record, _Fact, dict[str, str]))
@@ -176,11 +178,6 @@ class _Face:
         """Return the counts of outbox and inbox."""
         self._allow(request)
         return json_response(dict(self._gateway.counts()))
-
-    async def health(self, _: Request) -> Response:
-        """Say that the process runs and whether the outbox moves."""
-        blocked = self._gateway.outbox.blocked
-        return json_response({"status": "up" if blocked is None else "blocked", "code": blocked})
 
 
 def _wait(request: Request) -> float:

@@ -3,30 +3,32 @@
 The two hot routes are plain ASGI endpoints; the OpenAPI page describes them all the same.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from domain.action import Outcome
 from domain.errors import Malformed, Refused
 from domain.messages import Answers, FeedPage, FollowedPage, Submission, Why, WhyQuestion
-from domain.ports import Language, SchemaCatalogue
+from domain.ports import Language
+from domain.published import PublishedLanguage
 from domain.vocabulary import Seat
 from services.http.auth import TokenIssuer
+from services.http.health import Vitals, vital_endpoints
 from services.http.openapi import application, get, post
 from services.http.problems import body_of, decoded, json_response, number_of
+from services.http.registry import registry_app
 from services.hub.accepting import Accepting
 from services.hub.explaining import Explaining
 from services.hub.feeds import FeedService
 from services.hub.followers import Followers
+from services.hub.watching import Watching
 from services.signals import Signals, wait
 
 BODY_LIMIT = 8 * 1024 * 1024
@@ -35,6 +37,18 @@ ACTIONS_LIMIT = 500
 PING_SECONDS = 15.0
 LOG = "log"
 """Topic of `Signals` for whatever is appended."""
+
+
+class Metrics(Protocol):
+    """What is noted of what the face hands out."""
+
+    def served(self, page: FeedPage, language: Language) -> None:
+        """Count the fields of a page, as its entries show or withhold them."""
+        ...
+
+    def decided(self, code: str) -> None:
+        """Count one consent decision that was explained."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +61,12 @@ class Hub:
     explaining: Explaining
     tokens: TokenIssuer
     language: Language
-    schemas: SchemaCatalogue
+    schemas: PublishedLanguage
     signals: Signals
     metrics: CollectorRegistry
+    noted: Metrics
+    watching: Watching
+    vitals: Vitals
     lag: Callable[[], int]
     """Events in the log that the projector has not projected yet."""
     custodian: str
@@ -69,7 +86,7 @@ _AFTER = {"after": "Number of the last one seen."}
 def hub_app(hub: Hub) -> FastAPI:
     """Return the ASGI application of a hub."""
     face = _Face(hub)
-    return application(
+    app = application(
         "nrm-hub hub",
         [
             post("/oauth/token", hub.tokens.token, None, dict[str, Any], public=True),
@@ -83,13 +100,11 @@ def hub_app(hub: Hub) -> FastAPI:
             get("/v1/custody", face.custody, FollowedPage, query=_AFTER | _WAIT),
             get("/v1/policy", face.policy, dict[str, str], public=True),
             post("/v1/why", face.why, WhyQuestion, Why),
-            get("/schemas/ids/{number}", face.schema, dict[str, str], public=True),
-            get("/subjects", face.subjects, list[str], public=True),
-            get("/health", face.health, dict[str, str], public=True),
-            get("/ready", face.ready, dict[str, Any], public=True),
-            get("/metrics", face.metrics, public=True, media="text/plain"),
+            *vital_endpoints(hub.vitals),
         ],
     )
+    app.mount("/registry", registry_app(hub.schemas))
+    return app
 
 
 class _Face:
@@ -116,9 +131,11 @@ class _Face:
         cursor, limit = request.query_params.get("cursor", ""), number_of(request, "limit", 200)
         news = self._hub.signals.listen(seat)
         page = self._hub.feeds.page(seat, cursor, int(limit))
+        self._hub.watching.readers.asked(seat, cursor)
         if not page.items and await wait(news, min(number_of(request, "wait", 0), WAIT_LIMIT)):
             page = self._hub.feeds.page(seat, cursor, int(limit))
         news.cancel()
+        self._hub.noted.served(page, self._hub.language)
         return json_response(page)
 
     async def events(self, request: Request) -> Response:
@@ -133,9 +150,11 @@ class _Face:
             if page.items:
                 data = msgspec.json.encode(page)
                 yield b"id: " + page.cursor.encode() + b"\ndata: " + data + b"\n\n"
+                self._hub.noted.served(page, self._hub.language)
             news = self._hub.signals.listen(seat)
             cursor = page.cursor
             page = self._hub.feeds.page(seat, cursor)
+            self._hub.watching.readers.asked(seat, cursor)
             if not page.items:
                 if not await wait(news, PING_SECONDS):
                     yield b": still here\n\n"
@@ -152,6 +171,7 @@ class _Face:
         if self._hub.tokens.agency(request) != self._hub.custodian:
             raise Refused("NOT_THE_CUSTODIAN", "only the custodian follows consent and keys")
         after = int(number_of(request, "after", 0))
+        self._hub.watching.followed(after)
         news = self._hub.signals.listen(LOG)
         page = self._hub.followers.custody(after)
         if page.position == after and await wait(
@@ -170,26 +190,6 @@ class _Face:
         """Explain one consent decision to an agency that has a right to ask."""
         asker = self._hub.tokens.agency(request)
         question = decoded(_WHY, await body_of(request, BODY_LIMIT))
-        return json_response(self._hub.explaining.why(asker, question))
-
-    async def schema(self, request: Request) -> Response:
-        """Return a schema by its number, as the Confluent registry API does."""
-        found = self._hub.schemas.by_number(request.path_params["number"])
-        return json_response({"schema": found})
-
-    async def subjects(self, _: Request) -> Response:
-        """Return the names of all event types."""
-        return json_response(list(self._hub.language.types()))
-
-    async def health(self, _: Request) -> Response:
-        """Say that the process runs."""
-        return json_response({"status": "up"})
-
-    async def ready(self, _: Request) -> Response:
-        """Say whether the store answers and how far the feeds lag."""
-        lag = await asyncio.to_thread(self._hub.lag)
-        return json_response({"status": "ready", "lag": lag})
-
-    async def metrics(self, _: Request) -> Response:
-        """Return the metrics in Prometheus' text format."""
-        return Response(generate_latest(self._hub.metrics), media_type=CONTENT_TYPE_LATEST)
+        why = self._hub.explaining.why(asker, question)
+        self._hub.noted.decided(why.code)
+        return json_response(why)

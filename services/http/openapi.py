@@ -1,6 +1,7 @@
 """Routes and their description in one table: what is served is what the OpenAPI page says.
 
-Endpoints are plain ASGI for speed; the document is made from the message types themselves.
+Endpoints with a fixed path are called straight: a framework's layers would cost as much as the
+hub's own work. The document is made from the message types themselves.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -12,9 +13,10 @@ import msgspec
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from domain.errors import HubError
-from services.http.problems import Problem, on_error
+from services.http.problems import Problem, on_error, problem
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -48,9 +50,28 @@ def post(path: str, handler: Handler, body: Any, answer: Any, **more: Any) -> En
     return Endpoint(method="POST", path=path, handler=handler, body=body, answer=answer, **more)
 
 
+class _Application(FastAPI):
+    """Serves endpoints with a fixed path itself and leaves everything else to the framework."""
+
+    def __init__(self, title: str, endpoints: Sequence[Endpoint]) -> None:
+        super().__init__(title=title, version="1", docs_url="/docs", redoc_url=None)
+        self._fixed = {(e.method, e.path): e.handler for e in endpoints if "{" not in e.path}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        handler = self._fixed.get((scope.get("method", ""), scope.get("path", "")))
+        if handler is None:
+            await super().__call__(scope, receive, send)
+            return
+        try:
+            response = await handler(Request(scope, receive))
+        except HubError as e:
+            response = problem(e)
+        await response(scope, receive, send)
+
+
 def application(title: str, endpoints: Sequence[Endpoint]) -> FastAPI:
     """Return an application that serves `endpoints` and their OpenAPI 3.1 page at /docs."""
-    app = FastAPI(title=title, version="1", docs_url="/docs", redoc_url=None)
+    app = _Application(title, endpoints)
     app.add_exception_handler(HubError, on_error)
     for e in endpoints:
         app.add_route(e.path, e.handler, methods=[e.method])

@@ -32,6 +32,7 @@ _BY_CODE = {
     "AGENCY_NOT_ACTIVE": 403,
     "PURPOSE_NOT_MANDATED": 403,
 }
+_HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "1"}}  # in seconds
 
 T = TypeVar("T")
 
@@ -61,8 +62,9 @@ def problem(error: HubError) -> Response:
         code=error.code,
         detail=error.message,
     )
-    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
-    return Response(msgspec.json.encode(body), status, headers, "application/problem+json")
+    return Response(
+        msgspec.json.encode(body), status, _HEADERS.get(status), "application/problem+json"
+    )
 
 
 def json_response(value: object, status: int = 200) -> Response:

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import json
 from typing import Any, get_args
 
 import pytest
@@ -10,7 +11,7 @@ from fastavro import parse_schema
 from domain import events
 from domain.errors import Corrupt, Malformed
 from domain.vocabulary import Category
-from schemas import released
+from schemas import lint, released
 from schemas.catalogue import Sources, avro_fp, inline, seal_fp, sources
 from tests.schemas.builders import LANGUAGE, TYPES
 
@@ -31,8 +32,49 @@ def test_a_known_fingerprint_never_moves() -> None:
 
 
 def test_event_numbers_start_at_one_and_are_given_once() -> None:
-    assert [e.number for e in released.lock()] == list(range(1, len(TYPES) + 1))
-    assert {e.name for e in released.lock()} == set(TYPES)
+    events = [e for e in released.lock() if e.number < released.TRANSPORT]
+
+    assert [e.number for e in events] == list(range(1, len(TYPES) + 1))
+    assert {e.name for e in events} == set(TYPES)
+
+
+def test_records_of_transport_have_numbers_of_their_own_and_are_no_events() -> None:
+    refused = next(p for p in LANGUAGE.published() if p.number == 1001)
+
+    assert refused.subject == "nrm.v1.ActionRefused"
+    assert json.loads(refused.schema) == sources().full(refused.subject)
+    assert refused.subject not in TYPES
+
+
+def test_every_released_schema_is_published_once_as_it_is_on_the_wire() -> None:
+    shown = LANGUAGE.published()
+
+    assert [(p.subject, p.number, p.version) for p in shown] == [
+        (e.name, e.number, 1) for e in released.lock()
+    ]
+    for p in shown[: len(TYPES)]:
+        assert json.loads(p.schema) == LANGUAGE.sealed_schema(p.subject)
+
+
+def _rewritten(node: Any) -> Any:
+    """The schema as Java writes it: a namespace only where it is another one."""
+    if isinstance(node, dict):
+        return {
+            key: value if key == "nrm.clear_type" else _rewritten(value)
+            for key, value in reversed(node.items())
+            if key != "doc" and (key, value) != ("namespace", "nrm.v1")
+        }
+    return [_rewritten(item) for item in node] if isinstance(node, list) else node
+
+
+@pytest.mark.parametrize("type", [t for t in TYPES if t.startswith("nrm.v1.")])
+def test_a_schema_is_known_again_however_it_is_written(type: str) -> None:
+    shown = next(p for p in LANGUAGE.published() if p.subject == type)
+    written = {**_rewritten(json.loads(shown.schema)), "namespace": "nrm.v1"}
+
+    assert LANGUAGE.same(type, json.dumps(written, indent=2)) == shown
+    assert LANGUAGE.same("nrm.v1.ActionRefused", shown.schema) is None
+    assert LANGUAGE.same(type, json.dumps(written | {"fields": written["fields"][1:]})) is None
 
 
 @pytest.mark.parametrize("type", TYPES)
@@ -114,6 +156,16 @@ def test_a_release_appends_and_changes_nothing_before() -> None:
     assert grown[:2] == old
     assert [(e.name, e.number) for e in grown[2:]] == [(TYPES[2], 3), (TYPES[3], 4)]
     assert released.loads(released.dumps(grown)) == grown
+
+
+def test_transport_is_numbered_apart_whatever_is_released_after_it() -> None:
+    first = Sources({TYPES[0]: sources().events[TYPES[0]]}, sources().types, sources().transport)
+    second = Sources({n: sources().events[n] for n in TYPES[:2]}, first.types, first.transport)
+
+    grown = released.release(second, released.release(first, ()))
+
+    assert [e.number for e in grown] == [1, 1001, 2]
+    assert list(lint.lock_order(second, grown)) == []
 
 
 def test_a_schema_that_is_not_the_released_one_is_not_used() -> None:

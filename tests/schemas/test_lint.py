@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from schemas import lint, released, rules
+from schemas import lint, released, rules, upcast
 from schemas.catalogue import Sources, package, sources
 from schemas.released import Released
 
@@ -207,6 +207,65 @@ def test_a_file_that_is_not_released_is_found() -> None:
     assert list(lint.not_released(SOUND, LOCKED)) == []
 
 
+def versions(one: dict[str, Any], other: dict[str, Any]) -> tuple[Sources, tuple[Released, ...]]:
+    """Two released versions of one event with a field more than the head each."""
+    both = Sources(
+        {"nrm.v1.ThingDone": record(HEAD, one), "nrm.v2.ThingDone": _second(record(HEAD, other))},
+        sources().types,
+    )
+    return both, released.release(both, ())
+
+
+def _second(schema: dict[str, Any]) -> dict[str, Any]:
+    return schema | {"namespace": "nrm.v2"}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        field(type="long"),
+        field(name="y"),
+        field(**{"nrm.category": "HEALTH"}),
+        field(**{"nrm.codes": "nrm:risk"}),
+        field(type={"type": "string", "logicalType": "uuid"}),
+        field(**CLEAR, **{"nrm.why_clear": "Because."}),
+    ],
+)
+def test_versions_that_do_not_read_each_other_need_an_upcaster(
+    other: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both, lock = versions(field(), other)
+
+    found = list(lint.unread_version(both, lock))
+
+    assert len(found) == 1
+    assert found[0].startswith("nrm.v1.ThingDone and nrm.v2.ThingDone: ")
+    assert set(found) <= set(lint.frozen(both, lock))
+    monkeypatch.setitem(upcast.STEPS, "nrm.v1.ThingDone", ("nrm.v2.ThingDone", lambda d: d))
+    assert list(lint.unread_version(both, lock)) == []
+
+
+def test_versions_that_read_each_other_need_none() -> None:
+    both, lock = versions(field(), field(doc="Another wording."))
+
+    assert list(lint.unread_version(both, lock)) == []
+
+
+def test_all_versions_are_compared_not_just_neighbours() -> None:
+    events = {
+        f"nrm.v{n}.ThingDone": record(HEAD, field(**CLEAR, **more), namespace=f"nrm.v{n}")
+        for n, more in enumerate(({"default": "a"}, {"default": "a"}, {"default": "b"}), start=1)
+    }
+    three = Sources(events, sources().types)
+
+    found = list(lint.unread_version(three, released.release(three, ())))
+
+    assert [line.partition(":")[0] for line in found] == [
+        "nrm.v1.ThingDone and nrm.v3.ThingDone",
+        "nrm.v2.ThingDone and nrm.v3.ThingDone",
+    ]
+
+
 def _entry(name: str, number: int) -> Released:
     return Released(name, number, "", "", {})
 
@@ -218,6 +277,8 @@ def _entry(name: str, number: int) -> Released:
         (_entry("a", 1), _entry("b", 1)),
         (_entry("a", 1), _entry("a", 2)),
         (_entry("a", 1), _entry("b", 3)),
+        (_entry("a", 1), _entry("b", 1002)),
+        (_entry("a", 1001), _entry("b", 1003)),
     ],
 )
 def test_a_list_that_did_more_than_grow_is_found(lock: tuple[Released, ...]) -> None:
