@@ -5,6 +5,7 @@ releasing for a case whose numbers have a gap. It never has access to a sealed f
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
 
 from domain import events as ev
 from domain.action import Action
@@ -32,6 +33,22 @@ from services.directory import Directory, fingerprint
 PAGE = 200
 
 
+class Metrics(Protocol):
+    """What is noted of the custodian."""
+
+    def deposited(self, keys: int) -> None:
+        """Count keys that were kept."""
+        ...
+
+    def settled(self, released: int, removed: int) -> None:
+        """Count releases that were made or changed, and those that were taken back."""
+        ...
+
+    def cut_off(self, seconds: float) -> None:
+        """Note how long a withdrawal took, from recorded at the hub to its releases gone."""
+        ...
+
+
 class Custodian:
     """Deposits and consent in, releases out."""
 
@@ -47,6 +64,7 @@ class Custodian:
         directory: Directory,
         world: World,
         clock: Callable[[], int],
+        metrics: Metrics,
     ) -> None:
         """Take `world` for the policy; its registry is the checked `directory`'s."""
         self._me = identity
@@ -56,6 +74,7 @@ class Custodian:
         self._signing = signing
         self._directory = directory
         self._clock = clock
+        self._metrics = metrics
         self._cases = FollowedCases(custody, language)
         self._releasing = Releasing(
             identity=identity,
@@ -104,10 +123,14 @@ class Custodian:
             # As one: a position that moved without its releases would leave them undone for good.
             with self._custody.together():
                 self._custody.follow(good, page.position)
-                return self._settle_all(touched)
+                recipients = self._settle_all(touched)
         except BaseException:
             self._cases.forget()
             raise
+        for item in good:
+            if item.event.type.endswith(".ConsentWithdrawn"):
+                self._metrics.cut_off((self._clock() - item.event.recorded_ms) / 1000)
+        return recipients
 
     def _holds(self, item: FollowedItem) -> bool:
         if item.case_id == ev.REGISTRY_STREAM:
@@ -127,7 +150,9 @@ class Custodian:
             self._check_deposit(release, sender)
         cases = {release.case_id for release in releases}
         self._shreds.make(cases)
-        self._custody.hold([key for release in releases for key in self._deposited(release)])
+        keys = [key for release in releases for key in self._deposited(release)]
+        self._custody.hold(keys)
+        self._metrics.deposited(len(keys))
         return self._settle_all(cases)
 
     def _deposited(self, release: KeyRelease) -> Iterable[HeldKey]:
@@ -191,6 +216,8 @@ class Custodian:
         changed = [held for case_id in case_ids for held in self._settle(case_id)]
         if changed:
             self._custody.put_releases(changed)
+            released = sum(bool(held.state) for held in changed)
+            self._metrics.settled(released, len(changed) - released)
         return frozenset(held.recipient for held in changed)
 
     def _settle(self, case_id: str) -> list[HeldRelease]:

@@ -82,13 +82,17 @@ class Gateway:
         return sent
 
     async def run(self, purposes: Sequence[str]) -> None:
-        """Run every loop until cancelled; without purposes there is nothing to read."""
-        outbox = self.outbox
+        """Send and read until cancelled; without purposes there is nothing to read."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._loop(self.send, outbox.actions_waiting))
-            tasks.create_task(self._loop(outbox.hand_over, outbox.deposits_waiting))
+            tasks.create_task(self._loop(self.send, self.outbox.actions_waiting))
+            tasks.create_task(self._loop(self.outbox.hand_over, self.outbox.deposits_waiting))
             if purposes:
-                tasks.create_task(self._loop(self.pull_releases, None))
+                tasks.create_task(self.read(purposes))
+
+    async def read(self, purposes: Sequence[str]) -> None:
+        """Pull the feed of each seat, and key releases, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._loop(self.pull_releases, None))
             for purpose in purposes:
                 tasks.create_task(self._loop(partial(self.pull_feed, purpose), None))
 

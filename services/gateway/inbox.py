@@ -7,6 +7,7 @@ directory, keys against the commitments in the log. What does not hold is parked
 import functools
 import logging
 import operator
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -23,6 +24,9 @@ from services.gateway.keyring import Keyring, open_record, place_of
 from services.gateway.sealer import Office
 
 ALARMS = frozenset({"BAD_TAG", "BAD_HEADER", "KEY_SUBSTITUTED"})
+"""Of a field."""
+KEY_ALARMS = frozenset({"RELEASE_MISMATCH", "BAD_SIGNATURE"})
+"""Of a key release; others are counted too."""
 log = logging.getLogger(__name__)
 
 
@@ -54,10 +58,15 @@ class Inbox:
         self._clock = clock
         self._seed = office.opening_seed.reveal()
         self._opening_fp = fingerprint(sealing.opening_key(self._seed))
-        self.alarms = 0
-        """Fields and keys that were not what their writer committed to."""
+        self.alarmed = Counter(dict.fromkeys(ALARMS | KEY_ALARMS, 0))
+        """Code -> how many fields and keys were not what their writer committed to."""
         for item in store.registry():
             directory.take(item.seq, item.event)
+
+    @property
+    def alarms(self) -> int:
+        """How many fields and keys were not what their writer committed to."""
+        return self.alarmed.total()
 
     def agencies(self) -> list[Mapping[str, Any]]:
         """Return the agencies that are active now, by name, with their purposes."""
@@ -122,7 +131,7 @@ class Inbox:
             try:
                 changes.append((item.case_id, item.writer, self._released(item)))
             except HubError as e:
-                self.alarms += 1
+                self.alarmed[e.code] += 1
                 log.warning("a key release does not hold: %s", e.code)
         with self._store.together(durable=False):
             self._store.replace_keys(changes, ("releases", str(page.seq)))
@@ -186,7 +195,7 @@ class Inbox:
     def _count_opened(self, one: Kept, keyring: Keyring) -> int:
         record = self._language.record(one.type, one.record)
         clear, shut = open_record(self._office.hub, self._language, self._sealing, record, keyring)
-        self.alarms += sum(code in ALARMS for code in shut.values())
+        self.alarmed.update(code for code in shut.values() if code in ALARMS)
         routing = sum(f.category is Category.ROUTING for f in record.fields)
         return len(clear) - routing
 

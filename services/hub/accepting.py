@@ -8,12 +8,12 @@ a hub that refuses leaves proof of it.
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Protocol
 
 from domain import events as ev
 from domain.action import Action, Outcome
-from domain.errors import HubError, NotAuthentic, Refused
+from domain.errors import HubError, NotAuthentic, Refused, Unavailable
 from domain.ports import Appending, EventStore, Language
 from domain.rules.world import World
 from domain.standing import Key
@@ -24,6 +24,12 @@ from services.hub.deciding import Batch, Decider, Verify, unrecorded
 
 BATCH_ACTIONS = 200
 BATCH_BYTES = 1_000_000
+_VERIFIERS = 2
+"""Threads that verify one batch; more would fight for the interpreter lock."""
+_SHARE = 16
+"""Signatures that are worth a thread of their own."""
+FAILING_SECONDS = 10.0
+"""So long a failed commit counts: a hub that gets no requests because of it is tried again."""
 
 
 class Metrics(Protocol):
@@ -42,6 +48,10 @@ class Metrics(Protocol):
 class _Waiting:
     checked: Checked
     answered: asyncio.Future[Outcome]
+
+
+_Verifying = tuple[list[_Waiting], list[asyncio.Future[Sequence[bool]]]]
+"""A batch, and the verdicts on its signatures in their order, part by part."""
 
 
 class Accepting:
@@ -80,6 +90,13 @@ class Accepting:
         self._on_commit = on_commit
         self._metrics = metrics
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue()
+        self._failed = ("", 0.0)
+
+    @property
+    def failing(self) -> str:
+        """Reason code of the newest commit if that failed a moment ago; empty otherwise."""
+        code, at = self._failed
+        return code if monotonic() - at < FAILING_SECONDS else ""
 
     @property
     def world(self) -> World:
@@ -120,6 +137,8 @@ class Accepting:
     def _admit(self, action: Action, sender: str) -> "asyncio.Future[Outcome] | Outcome":
         try:
             checked = self._checker.check(action, sender)
+        except Unavailable:
+            raise  # says nothing of the action
         except HubError as e:
             return unrecorded(action, e)
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
@@ -133,23 +152,39 @@ class Accepting:
         return self._world.registry.key_of(actor) or self.world.registry.key_of(actor)
 
     async def run(self) -> None:
-        """Serve the queue until cancelled: verify a batch off the loop, commit it on the loop."""
+        """Serve the queue until cancelled: verify a batch off the loop, commit it on the loop.
+
+        While one batch is committed the next is verified: a commit waits for the disk.
+        """
+        started: _Verifying | None = None
         while True:
-            batch = await self._drain()
-            signed = [
-                (
-                    w.checked.key.signing_key,
-                    statement.signed_bytes(w.checked.action.statement),
-                    w.checked.action.signature,
-                )
-                for w in batch
-            ]
-            valid = await asyncio.to_thread(self._verify, signed)
-            good = [w for w, holds in zip(batch, valid, strict=True) if holds]
-            for waiting, holds in zip(batch, valid, strict=True):
-                if not holds:
-                    _answer(waiting, unrecorded(waiting.checked.action, _BAD_SIGNATURE))
-            self._commit(good)
+            batch, parts = started or self._verifying(await self._drain())
+            valid = [holds for part in parts for holds in await part]
+            started = None if self._queue.empty() else self._verifying(await self._drain())
+            self._settle(batch, valid)
+
+    def _verifying(self, batch: list[_Waiting]) -> _Verifying:
+        """Start to verify the signatures of `batch`; libraries let go of the interpreter lock."""
+        loop = asyncio.get_running_loop()
+        signed = [
+            (
+                w.checked.key.signing_key,
+                statement.signed_bytes(w.checked.action.statement),
+                w.checked.action.signature,
+            )
+            for w in batch
+        ]
+        share = max(_SHARE, -(-len(signed) // _VERIFIERS))
+        return batch, [
+            loop.run_in_executor(None, self._verify, signed[at : at + share])
+            for at in range(0, len(signed), share)
+        ]
+
+    def _settle(self, batch: Sequence[_Waiting], valid: Sequence[bool]) -> None:
+        for waiting, holds in zip(batch, valid, strict=True):
+            if not holds:
+                _answer(waiting, unrecorded(waiting.checked.action, _BAD_SIGNATURE))
+        self._commit([w for w, holds in zip(batch, valid, strict=True) if holds])
 
     async def _drain(self) -> list[_Waiting]:
         batch = [await self._queue.get()]
@@ -167,9 +202,11 @@ class Accepting:
                 outcomes = [self._decider.decide(tx, decided, w.checked) for w in batch]
                 positions = tx.append(decided.events, decided.refusals)
         except Exception as e:  # noqa: BLE001 - every caller must be answered, whatever broke
+            self._failed = (e.code if isinstance(e, HubError) else "COMMIT_FAILED", monotonic())
             for waiting in batch:
                 _fail(waiting, e)
             return
+        self._failed = ("", 0.0)
         for known in decided.cases.values():
             self._book.keep(known)
         for waiting, outcome in zip(batch, outcomes, strict=True):

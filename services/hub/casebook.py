@@ -83,7 +83,7 @@ class CaseBook:
 def recorded_event(language: Language, recorded: Recorded) -> ev.Event:
     """Return the event in `recorded`; what was accepted once and does not read now is `Corrupt`."""
     try:
-        return language.event(language.record(recorded.type, recorded.body))
+        return language.routing(recorded.type, recorded.body)
     except Malformed as e:
         raise Corrupt("RECORD_UNREADABLE", f"position {recorded.position}: {e.code}") from e
 

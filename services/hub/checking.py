@@ -5,7 +5,7 @@ event all the same, goes on with its fault: it uses up its actor's number.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 
 from domain import events as ev
@@ -49,16 +49,27 @@ class Checker:
             raise NotAuthentic("ACTOR_UNKNOWN", "no key of your agency made this statement")
         if said.payload != sha256(action.record).digest():
             raise NotAuthentic("PAYLOAD_MISMATCH", "the statement is about other bytes")
-        checked = Checked(
-            action=action, said=said, digest=statement.digest(action.statement), key=key
+        record, event, fault = self._read(action, said, sender)
+        return Checked(
+            action=action,
+            said=said,
+            digest=statement.digest(action.statement),
+            key=key,
+            record=record,
+            event=event,
+            fault=fault,
         )
+
+    def _read(
+        self, action: Action, said: Statement, sender: str
+    ) -> tuple[Record, ev.Event, None] | tuple[None, None, Refused]:
+        """Return the record and the event that `action` carries, or why it carries none."""
         try:
-            record = self._language.record(action.type, action.record)
-            event = self._language.event(record)
+            record, event = self._language.read(action.type, action.record)
             self._same_thing(action, said, record, event, sender)
         except Refused as e:
-            return replace(checked, fault=e)
-        return replace(checked, record=record, event=event)
+            return None, None, e
+        return record, event, None
 
     def _same_thing(
         self, action: Action, said: Statement, record: Record, event: ev.Event, sender: str

@@ -33,6 +33,8 @@ class Clocks:
         self._clock = clock
         self._position = 0
         self._due: list[Due] = []
+        self._rung: list[Due] = []
+        """What the newest commands are for, until they are `settled`."""
         self._types = [t for t in language.types() if t.rpartition(".")[2] in _STARTS]
 
     def follow(self) -> None:
@@ -45,14 +47,31 @@ class Clocks:
             self._position = found[-1].position
 
     def ring(self, limit: int = 50) -> Sequence[Command]:
-        """Return the commands that are due now, at most `limit`; each is named by what it ends."""
+        """Return the commands that are due now, at most `limit`; each is named by what it ends.
+
+        They are due again with the next call, unless they were `settled`.
+        """
+        for due in self._rung:
+            heapq.heappush(self._due, due)
+        self._rung = []
         commands: list[Command] = []
         while self._due and self._due[0][0] <= self._clock() and len(commands) < limit:
             due = heapq.heappop(self._due)
             command = self._command(due)
             if command is not None:
+                self._rung.append(due)
                 commands.append(command)
         return commands
+
+    def settled(self) -> None:
+        """Take it that the newest commands were answered."""
+        self._rung = []
+
+    def overdue_since(self) -> int | None:
+        """Return when the first of what is due and not settled fell due, in ms."""
+        waiting = self._rung + self._due[:1]
+        first = min((at for at, _, _ in waiting), default=None)
+        return first if first is not None and first <= self._clock() else None
 
     def _command(self, due: Due) -> Command | None:
         """Return the command for what is due, unless it was taken back, answered or prolonged."""

@@ -1,232 +1,208 @@
-"""The projector: reads the log, keeps each case's audience, writes what each seat may see.
+"""The projector: reads the log lane by lane and writes what each seat may see.
 
-Feed entries and the projector's own position are written in one transaction, so a crash
-at any point repeats nothing and loses nothing. A grant back-fills the past, a withdrawal
-re-publishes what was shown with its fields withheld.
+Feed entries and the progress of every lane are written in one transaction, so a crash at any
+point repeats nothing and loses nothing. The feeds are the same byte for byte whatever the
+batches, the number of projectors and the source.
 """
 
-from collections import OrderedDict
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from domain import events as ev
-from domain.audience import Audience
-from domain.case import CUSTODY, Case
-from domain.consent import Standing
-from domain.feed import Entry, lane_of
-from domain.fold import evolve
+from domain.errors import Corrupt
+from domain.feed import LANES, Entry, Heads, Progress, lane_of
+from domain.lanes import Batch, Stall
 from domain.ports import EventStore, Feeds, Language, Recorded
-from domain.record import Record
 from domain.rules.world import World
-from domain.visibility import View, sees
-from domain.vocabulary import Category, Seat
-from services.hub.casebook import RegistryBook
+from domain.vocabulary import Seat
+from services.hub.lane import Categories, Lane
+from services.hub.outlook import Outlooks
 
 STEP = 500
-HELD_CASES = 2_000
-"""Cases held with their timeline; the rest are read again when something happens in them."""
-
-_MOVES_AUDIENCE = CUSTODY - {"KeyEpochOpened"}
-
-
-@dataclass(frozen=True, slots=True)
-class _Past:
-    """One event of a case, as far as feeds look at it."""
-
-    position: int
-    event: ev.CaseEvent
-    recorded_ms: int
-    categories: int
-    """Mask of the categories that the event has something of."""
-
-
-@dataclass(slots=True)
-class _Shown:
-    """A case and what of it stands in which feed."""
-
-    case: Case
-    timeline: list[_Past] = field(default_factory=list)
-    given: dict[tuple[Seat, int], tuple[int, int]] = field(default_factory=dict)
-    """(seat, position) -> (mask, sequence number) of the newest entry."""
-    audience: Audience | None = None
-    readers: tuple[Seat, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """What one step of the projector did."""
 
-    recorded_ms: tuple[int, ...]
-    """When each event projected had been recorded; empty when there was none."""
+    events: tuple[Recorded, ...]
+    """The events projected, each once; empty when there was none."""
     seats: frozenset[Seat]
     """Seats whose feeds have something new."""
 
+    @property
+    def recorded_ms(self) -> tuple[int, ...]:
+        """Return when each event had been recorded."""
+        return tuple(event.recorded_ms for event in self.events)
+
 
 class Projector:
-    """One projector over the whole log."""
+    """A projector of some lanes: all of them, where one does the work alone."""
 
-    def __init__(self, store: EventStore, feeds: Feeds, language: Language, world: World) -> None:
+    def __init__(
+        self,
+        store: EventStore,
+        feeds: Feeds,
+        language: Language,
+        world: World,
+        lanes: Collection[int] = range(LANES),
+    ) -> None:
         """Read `store`, write `feeds`; `world` gives the policy, its registry is folded here."""
         self._store = store
         self._feeds = feeds
         self._language = language
-        self._world = world
-        self._registry = RegistryBook(language)
-        self._cases: OrderedDict[str, _Shown] = OrderedDict()
-        self._standings: dict[str, Standing] = {}
-        self._standings_until: int | None = None
-        self._heads = dict(feeds.heads())
-        self.position = feeds.position()
-        self._catch_up_registry()
+        self._categories = Categories(language)
+        self._outlooks = Outlooks(store, language, world)
+        self._lanes: dict[int, Lane] = {}
+        self._astray: set[int] = set()
+        """Lanes whose memory is not what the feeds have."""
+        self._head = 0
+        """A position that the store is known to have come to."""
+        self._stalled: dict[int, Stall] = {}
+        self.own(lanes)
 
-    def _catch_up_registry(self) -> None:
-        for recorded in self._store.read_case(ev.REGISTRY_STREAM):
-            if recorded.position <= self.position:
-                self._fold_registry(recorded)
+    @property
+    def lanes(self) -> frozenset[int]:
+        """The lanes that are projected here."""
+        return frozenset(self._lanes)
+
+    @property
+    def position(self) -> int:
+        """Position up to which the feeds of every lane are complete; 0 without lanes."""
+        return min((lane.progress.position for lane in self._lanes.values()), default=0)
+
+    @property
+    def stalled(self) -> Mapping[int, Stall]:
+        """The lanes that stand still, and why."""
+        return self._stalled
+
+    @property
+    def astray(self) -> bool:
+        """Whether a write failed: call `resume`, and give the lanes what comes after it."""
+        return bool(self._astray)
+
+    def progress(self) -> Mapping[int, Progress]:
+        """Return where every lane stands."""
+        return {n: lane.progress for n, lane in self._lanes.items()}
+
+    def own(self, lanes: Collection[int]) -> None:
+        """Project just `lanes` from now on, each from what the feeds have."""
+        self._drop(self._lanes.keys() - set(lanes))
+        self._astray |= set(lanes) - self._lanes.keys()
+        self.resume()
+
+    def resume(self) -> None:
+        """Go on from what the feeds have: a lane that somebody else moved begins anew."""
+        progress = self._feeds.progress()
+        moved = {n for n, lane in self._lanes.items() if lane.progress != progress[n]}
+        lost = self._astray | moved
+        if lost:
+            heads = self._feeds.heads()
+            made = {n: self._lane(n, progress[n], heads) for n in sorted(lost)}
+            self._drop(lost)
+            self._lanes |= made
+
+    def _lane(self, number: int, progress: Progress, heads: Heads) -> Lane:
+        return Lane(
+            number,
+            progress,
+            {seat: seq for (seat, lane), seq in heads.items() if lane == number},
+            store=self._store,
+            feeds=self._feeds,
+            language=self._language,
+            categories=self._categories,
+            outlooks=self._outlooks,
+        )
+
+    def _drop(self, lanes: Collection[int]) -> None:
+        for n in lanes:
+            self._lanes.pop(n, None)
+            self._stalled.pop(n, None)
+        self._astray -= set(lanes)
 
     def step(self, limit: int = STEP) -> Step:
-        """Project up to `limit` events; the step says what was done."""
-        batch = self._store.read_log(self.position, limit)
-        if not batch:
+        """Project up to `limit` events of the store; the step says what was done.
+
+        `Conflict` when another projector was first: the next step goes on from what it left.
+        `Corrupt` when an event cannot be taken; what came before it is projected.
+        """
+        if self._astray:
+            self.resume()
+        events = self._store.read_log(self.position, limit)
+        if not events:
             return Step((), frozenset())
-        try:
-            entries = [e for recorded in batch for e in self._project(recorded)]
-            self._feeds.write(entries, batch[-1].position)
-        except BaseException:
-            self._forget()
-            raise
-        self.position = batch[-1].position
-        return Step(
-            tuple(recorded.recorded_ms for recorded in batch), frozenset(e.seat for e in entries)
-        )
+        step = self.take(list(self._batches(events)))
+        for n, stall in self._stalled.items():
+            raise Corrupt(stall.code, f"lane {n}: {stall.message}")
+        return step
 
-    def _forget(self) -> None:
-        """Drop what a failed step has left in memory; the store and the feeds have the truth."""
-        self._cases.clear()
-        self._heads = dict(self._feeds.heads())
-        self._registry = RegistryBook(self._language)
-        self._catch_up_registry()
+    def _batches(self, events: Sequence[Recorded]) -> Iterator[Batch]:
+        """Yield what `events`, read from the store, are for each lane."""
+        taken: dict[int, list[Recorded]] = {n: [] for n in self._lanes}
+        for event in events:
+            if event.case_id == ev.REGISTRY_STREAM:
+                for own in taken.values():
+                    own.append(event)
+            elif (n := lane_of(event.case_id)) in taken:
+                taken[n].append(event)
+        end = events[-1].position
+        self._head = max(self._head, end)
+        for n, own in taken.items():
+            before = self._lanes[n].progress
+            reached = Progress(max(end, before.position), before.offset)
+            yield Batch(lane=n, events=own, reached=reached)
 
-    def _project(self, recorded: Recorded) -> Iterator[Entry]:
-        if recorded.case_id == ev.REGISTRY_STREAM:
-            self._fold_registry(recorded)
-            return
-        shown = self._cases.get(recorded.case_id) or self._load(recorded)
-        past = self._take(shown, recorded)
-        self._keep(shown)
-        now = recorded.recorded_ms
-        moved = self._recompile(shown, past.event, now)
-        for seat in shown.readers:
-            for one in shown.timeline if moved else (past,):
-                if one.event.head.agency == seat.agency:
-                    continue  # what an agency wrote itself it has
-                entry = self._entry(shown, seat, one, now)
-                if entry is not None:
-                    yield entry
+    def take(self, batches: Sequence[Batch]) -> Step:
+        """Project `batches`, at most one a lane, and write what comes of them.
 
-    def _fold_registry(self, recorded: Recorded) -> None:
-        self._registry.fold(recorded)
-        self._world = replace(self._world, registry=self._registry.registry)
-        self._standings.clear()
-        for shown in self._cases.values():
-            shown.audience = None
-
-    def _take(self, shown: _Shown, recorded: Recorded) -> _Past:
-        """Fold one event into the case and its timeline."""
-        record = self._language.record(recorded.type, recorded.body)
-        event = self._language.event(record)
-        if isinstance(event, ev.RegistryEvent):
-            raise TypeError(type(event).__name__)
-        shown.case = evolve(shown.case, event, recorded.recorded_ms)
-        past = _Past(recorded.position, event, recorded.recorded_ms, _categories(record, event))
-        shown.timeline.append(past)
-        return past
-
-    def _recompile(self, shown: _Shown, event: ev.CaseEvent, now: int) -> bool:
-        """Bring the audience up to date; return whether it had to be compiled again."""
-        audience = shown.audience
-        due = audience is None or (audience.next_change is not None and now >= audience.next_change)
-        if not due and type(event).__name__ not in _MOVES_AUDIENCE:
-            return False
-        shown.audience = self._world.audience(shown.case, now)
-        readers = {
-            Seat(agency, purpose)
-            for agency in self._world.readers(shown.case)
-            for purpose in self._standing(agency, now).purposes
+        An event that cannot be taken stalls its lane; the others go on. After an error nothing
+        is written and the projector is `astray`.
+        """
+        entries: list[Entry] = []
+        taken: dict[int, Recorded] = {}
+        reached = {}
+        self._astray |= {batch.lane for batch in batches}
+        for batch in batches:
+            lane = self._lanes[batch.lane]
+            reached[batch.lane] = self._take(lane, batch, entries, taken)
+        moved = {
+            n: (self._lanes[n].progress, progress)
+            for n, progress in reached.items()
+            if progress != self._lanes[n].progress
         }
-        shown.readers = tuple(sorted(readers | {seat for seat, _ in shown.given}))
-        return True
+        if moved:
+            self._feeds.write(entries, moved)
+        for n, progress in reached.items():
+            self._lanes[n].moved(progress)
+        self._outlooks.keep({lane.outlook for lane in self._lanes.values()})
+        self._astray -= reached.keys()
+        return Step(tuple(taken.values()), frozenset(e.seat for e in entries))
 
-    def _standing(self, agency: str, now: int) -> Standing:
-        if self._standings_until is not None and now >= self._standings_until:
-            self._standings.clear()
-        if not self._standings:
-            self._standings_until = self._world.registry.next_change(now)
-        if agency not in self._standings:
-            self._standings[agency] = self._world.standing(agency, now)
-        return self._standings[agency]
+    def _take(
+        self, lane: Lane, batch: Batch, entries: list[Entry], taken: dict[int, Recorded]
+    ) -> Progress:
+        """Let `lane` take `batch`; return how far it came."""
+        position, stall = lane.progress.position, batch.stall
+        for number, event in enumerate(batch.events):
+            if event.position <= position:
+                continue  # it was taken before
+            try:
+                self._check_known(event)
+                entries += lane.take(event)
+            except Corrupt as e:
+                offset = batch.offsets[number] if batch.offsets else lane.progress.offset
+                self._stalled[lane.number] = Stall(e.code, e.message, offset)
+                return Progress(position, offset)
+            position = event.position
+            taken[position] = event
+        if stall is not None:
+            self._stalled[lane.number] = stall
+        return Progress(max(position, batch.reached.position), batch.reached.offset)
 
-    def _entry(self, shown: _Shown, seat: Seat, past: _Past, now: int) -> Entry | None:
-        """Return the entry that brings the feed of `seat` up to date on one event, if due."""
-        if shown.audience is None:
-            return None
-        open_now = shown.audience.mask(seat, past.recorded_ms)
-        mask = open_now & past.categories
-        view = View(seat, self._standing(seat.agency, now), open_now, mask)
-        visible = sees(past.event, shown.case, view, self._world.policy.visibility)
-        before = shown.given.get((seat, past.position))
-        if before is None and not visible:
-            return None
-        if not visible:
-            mask = 0
-        if before is not None and before[0] == mask:
-            return None
-        return self._write(shown, seat, past, mask, before)
-
-    def _write(
-        self, shown: _Shown, seat: Seat, past: _Past, mask: int, before: tuple[int, int] | None
-    ) -> Entry:
-        lane = lane_of(shown.case.id)
-        seq = self._heads.get((seat, lane), 0) + 1
-        self._heads[seat, lane] = seq
-        shown.given[seat, past.position] = (mask, seq)
-        basis = shown.audience.basis(seat, past.recorded_ms) if mask and shown.audience else ()
-        return Entry(
-            seat=seat,
-            lane=lane,
-            seq=seq,
-            position=past.position,
-            case_id=shown.case.id,
-            mask=mask,
-            basis=" ".join(basis),
-            supersedes=before[1] if before else None,
-        )
-
-    def _load(self, new: Recorded) -> _Shown:
-        """Read the case of `new`, which is not held, as it stood at the projector's position."""
-        case_id = new.case_id
-        shown = _Shown(Case(id=case_id))
-        if new.version == 1:
-            return shown
-        for recorded in self._store.read_case(case_id):
-            if recorded.position <= self.position:
-                self._take(shown, recorded)
-        for entry in self._feeds.of_case(case_id):
-            shown.given[entry.seat, entry.position] = (entry.mask, entry.seq)
-        return shown
-
-    def _keep(self, shown: _Shown) -> None:
-        self._cases[shown.case.id] = shown
-        self._cases.move_to_end(shown.case.id)
-        if len(self._cases) > HELD_CASES:
-            self._cases.popitem(last=False)
-
-
-def _categories(record: Record, event: ev.Event) -> int:
-    if isinstance(event, ev.KeyEpochOpened):
-        return sum(1 << key.category for key in event.keys)
-    mask = 0
-    for f in record.fields:
-        if f.category is not Category.ROUTING:
-            mask |= f.category.bit
-    return mask
+    def _check_known(self, event: Recorded) -> None:
+        """Refuse a position that the store never gave: it would hide whatever comes behind it."""
+        if event.position > self._head:
+            self._head = self._store.head()
+            if event.position > self._head:
+                message = f"position {event.position} is beyond the store's head {self._head}"
+                raise Corrupt("POSITION_UNKNOWN", message)
