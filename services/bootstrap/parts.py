@@ -1,0 +1,235 @@
+"""What every process shares: settings, the pinned public keys, and each part's own secrets."""
+
+import contextlib
+import gc
+import os
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from adapters.kafka.names import Names
+from adapters.keystore import Cost, FileKeystore
+from adapters.sealing import CryptographySealing, self_test
+from adapters.signing import Ed25519Signing
+from domain.agency import Registry
+from domain.errors import Conflict, Malformed, Refused
+from domain.policy import Policy, parse_policy
+from domain.rules.world import World
+from domain.secret import Secret
+from domain.standing import Key, Period
+from schemas.language import AvroLanguage
+from services.directory import Directory
+from services.trust import Trust
+
+if TYPE_CHECKING:
+    from adapters.kafka.client import Broker
+
+CUSTODIAN = "custodian"
+COORDINATOR = "gb-coordinator"
+GC_THRESHOLDS = (100_000, 20, 20)
+REGISTRARS = ("registrar-a", "registrar-b")
+TRUST = "trust.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Where a mechanism's parts live and what they are called."""
+
+    data: Path
+    """Folder that holds a folder for each part."""
+    hub_id: str = "nrm:gb"
+    """Name of the hub in everything that is sealed; it cannot change later."""
+    policy: str = "gb-2026"
+    """File name, without ending, of the policy pack in force."""
+    passphrase: str = field(default="", repr=False)
+    """Passphrase of every keystore; empty makes one a part, kept beside it (SECURITY.md)."""
+    database: str = field(default="", repr=False)
+    """PostgreSQL of the hub, as a URL; empty keeps its stores in files."""
+    kafka: "Broker | None" = None
+    """The brokers, and as whom to reach them."""
+    topics: Path = Path("deploy/kafka/topics.toml")
+    """Declaration of topics, principals and rights."""
+
+    @classmethod
+    def from_env(cls, data: Path, env: Mapping[str, str]) -> "Settings":
+        """Return the settings that `env` gives; docs/operating.md lists the names."""
+        return cls(
+            data=data,
+            hub_id=env.get("NRM_HUB_ID", "nrm:gb"),
+            policy=env.get("NRM_POLICY", "gb-2026"),
+            passphrase=_secret(env, "NRM_PASSPHRASE"),
+            database=_secret(env, "NRM_DATABASE_URL"),
+            topics=Path(env.get("NRM_TOPICS", "deploy/kafka/topics.toml")),
+            kafka=_broker(env) if env.get("NRM_KAFKA_BOOTSTRAP") else None,
+        )
+
+
+def _broker(env: Mapping[str, str]) -> "Broker | None":
+    from adapters.kafka.client import Broker  # noqa: PLC0415 - loaded only where there are brokers
+
+    return Broker(
+        bootstrap=env["NRM_KAFKA_BOOTSTRAP"],
+        user=env.get("NRM_KAFKA_USER", ""),
+        password=Secret(_secret(env, "NRM_KAFKA_PASSWORD").encode()),
+        ca=env.get("NRM_KAFKA_CA", ""),
+    )
+
+
+def _secret(env: Mapping[str, str], name: str) -> str:
+    """Return the variable `name`, or what is in the file that `name`_FILE names."""
+    path = env.get(f"{name}_FILE")
+    return Path(path).read_text("utf-8").strip() if path else env.get(name, "")
+
+
+def now_ms() -> int:
+    """Return the time in milliseconds since 1970 UTC."""
+    return time.time_ns() // 1_000_000
+
+
+def policy_of(settings: Settings) -> Policy:
+    """Return the policy pack that `settings` names."""
+    source = files("domain") / "policies" / f"{settings.policy}.toml"
+    try:
+        return parse_policy(source.read_text("utf-8"))
+    except FileNotFoundError as e:
+        raise Malformed("POLICY_UNKNOWN", "NRM_POLICY names no policy pack") from e
+
+
+class Parts:
+    """What every part shares that holds no secret, checked once before anything starts."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Run the cryptographic self-test; `Corrupt` CRYPTO_SELF_TEST when it fails."""
+        self_test()
+        # The state is frozen dataclasses without cycles: looking for some all the time is waste.
+        gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
+        self.settings = settings
+        self.language = AvroLanguage()
+        self.sealing = CryptographySealing()
+        self.signing = Ed25519Signing()
+        policy = policy_of(settings)
+        self.world = World(
+            registry=Registry(),
+            policies={policy.id: policy},
+            home=policy.country,
+            policy_id=policy.id,
+        )
+        self._keystores: dict[str, FileKeystore] = {}
+        self._trust: Trust | None = None
+
+    def folder(self, part: str) -> Path:
+        """Return the folder of a part, for its owner alone."""
+        path = self.settings.data / part
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return path
+
+    def keystore(self, part: str) -> FileKeystore:
+        """Return the keystore of a part, opened once: stretching the passphrase takes a while."""
+        if part not in self._keystores:
+            keys = self.folder(f"{part}/keys")
+            keys.chmod(0o700)
+            # A random passphrase has nothing to stretch; a person's has.
+            cost = None if self.settings.passphrase else Cost(memory_kib=64, iterations=1)
+            self._keystores[part] = FileKeystore(keys, self._passphrase(part), cost)
+        return self._keystores[part]
+
+    def _passphrase(self, part: str) -> Secret:
+        if self.settings.passphrase:
+            return Secret(self.settings.passphrase.encode())
+        return Secret(self.text_secret(part, "passphrase").encode())
+
+    def text_secret(self, part: str, name: str) -> str:
+        """Return the random text in a file of a part that its owner alone may read."""
+        path = self.folder(part) / name
+        if not path.exists():
+            # Written whole and then named, so that a crash leaves no empty secret behind.
+            temporary = path.with_name(f".{name}.{secrets.token_hex(8)}.new")
+            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "w", encoding="ascii") as file:
+                file.write(secrets.token_urlsafe(32))
+                file.flush()
+                os.fsync(file.fileno())
+            with contextlib.suppress(FileExistsError):
+                path.hardlink_to(temporary)
+            temporary.unlink()
+        return path.read_text("ascii")
+
+    def secret(self, part: str, name: str) -> Secret:
+        """Return a part's secret, made at first use."""
+        keystore = self.keystore(part)
+        try:
+            return keystore.get(name)
+        except Refused:
+            with contextlib.suppress(Conflict):  # another process of the part was first
+                return keystore.create(name)
+        return keystore.get(name)
+
+    def public_key(self, part: str) -> bytes:
+        """Return the Ed25519 public key of a part."""
+        return self.signing.public_key(self.secret(part, "signing").reveal())
+
+    def public_keys(self, agency: str) -> tuple[bytes, bytes]:
+        """Return an agency's (signing key, opening key), made at first use."""
+        part = f"gateways/{agency}"
+        seed = self.secret(part, "opening").reveal()
+        return self.public_key(part), self.sealing.opening_key(seed)
+
+    def has_keys(self, agency: str) -> bool:
+        """Return whether the agency's keys lie here, so that its gateway can run here."""
+        return (self.settings.data / "gateways" / agency / "keys").is_dir()
+
+    @property
+    def names(self) -> Names:
+        """Return what the hub's topics are called."""
+        return Names(self.settings.hub_id)
+
+    @property
+    def broker(self) -> "Broker":
+        """Return the brokers; `Malformed` when none are set."""
+        if self.settings.kafka is None:
+            raise Malformed("KAFKA_BOOTSTRAP", "set NRM_KAFKA_BOOTSTRAP to host:port[,host:port]")
+        return self.settings.kafka
+
+    @property
+    def trust(self) -> Trust:
+        """Return the pinned public keys: trust.json, or the keys that lie here, if all do."""
+        if self._trust is None:
+            path = self.settings.data / TRUST
+            self._trust = Trust.loads(path.read_text("utf-8")) if path.exists() else self.own_keys()
+        return self._trust
+
+    def own_keys(self) -> Trust:
+        """Return the public keys of the registrars, the operator and the custodian kept here.
+
+        They are made if they are not there: so does the embedded mechanism, which runs them all.
+        """
+        opening = self.secret("custodian", "opening").reveal()
+        return Trust(
+            hub=self.settings.hub_id,
+            registrars={name: self.public_key(f"registrars/{name}") for name in REGISTRARS},
+            operator=self.public_key(f"gateways/{COORDINATOR}"),
+            custodian=self.public_key("custodian"),
+            custodian_opening=self.sealing.opening_key(opening),
+        )
+
+    def registrars(self) -> Mapping[str, bytes]:
+        """Return the pinned registrars, id -> public key."""
+        return self.trust.registrars
+
+    def operator(self) -> Key:
+        """Return the coordinator's pinned key, which may write the first registry facts."""
+        return Key(
+            agency=COORDINATOR,
+            signing_key=self.trust.operator,
+            opening_key=b"",
+            period=Period(starts=0),
+        )
+
+    def directory(self) -> Directory:
+        """Return an empty directory that pins the registrars."""
+        return Directory(self.language, self.registrars(), self.signing.verify)

@@ -1,0 +1,33 @@
+"""Command line: parse, call one use case, print, and exit with a code that says what happened.
+
+0 done · 1 something failed, or a check did not hold · 2 the rules refused
+"""
+
+import os
+
+import typer
+
+from services.cli.agencies import agency_app
+from services.cli.cases import act, case_app, feed_app
+from services.cli.processes import processes
+from services.cli.running import demo, run
+from services.cli.topics import topics_app
+
+app = typer.Typer(
+    help="Exchange of referrals between the agencies of a National Referral Mechanism.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (run, demo, act, *processes):
+    app.command()(command)
+app.add_typer(case_app, name="case")
+app.add_typer(feed_app, name="feed")
+app.add_typer(agency_app, name="agency")
+app.add_typer(topics_app, name="topics")
+
+
+def main() -> None:
+    """Run the command line; what it writes is for its owner alone."""
+    os.umask(0o077)
+    app()
