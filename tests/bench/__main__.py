@@ -6,16 +6,34 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.bench import accept, memory, projecting, sealing, stores, watching
+from tests.bench import (
+    accept,
+    feed_latency_kafka,
+    feed_relaying,
+    memory,
+    postgres,
+    projecting,
+    relaying,
+    sealing,
+    stores,
+    watching,
+)
 from tests.bench.measuring import Measured
 
 BENCHES: Mapping[str, Callable[[Path], Iterator[Measured]]] = {
     "accept_single": accept.single,
     "accept_batch": accept.batch,
+    "accept_single_postgres": accept.single_postgres,
+    "accept_batch_postgres": accept.batch_postgres,
     "group_commit": stores.group_commit,
     "append": stores.append,
+    "append_postgres": postgres.append_postgres,
+    "group_commit_postgres": postgres.group_commit_postgres,
     "project": projecting.project,
+    "relay": relaying.relay,
+    "feed_relay": feed_relaying.feed_relay,
     "feed_latency": watching.feed_latency,
+    "feed_latency_kafka": feed_latency_kafka.feed_latency_kafka,
     "withdrawal": watching.withdrawal,
     "seal_field": sealing.seal_field,
     "open_field": sealing.open_field,

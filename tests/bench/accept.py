@@ -1,22 +1,30 @@
-"""`accept_single` and `accept_batch`: signed, sealed actions into a hub over HTTP, durable."""
+"""`accept_single` and `accept_batch`: signed, sealed actions into a hub over HTTP, durable.
+
+Over SQLite and, as `…_postgres`, over PostgreSQL.
+"""
 
 import gc
+import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import msgspec
 import uvloop
+from eventsourcing.postgres import PostgresApplicationRecorder
 
 from domain.action import Action
+from domain.errors import Unavailable
 from domain.messages import Submission
 from services.bootstrap import Parts, Settings
+from services.local.postgres import GivenPostgres
 from tests.bench.cases import OPENER_ACTIONS, WrittenCase
 from tests.bench.children import child
 from tests.bench.load import Load, drive, request
 from tests.bench.measuring import Measured, paired, quantile, seconds
+from tests.bench.postgres import fresh_database, postgres_server, stock_datastore
 from tests.bench.stores import Stock, stored
 from tests.bench.town import Town
 
@@ -33,9 +41,53 @@ STOCK = f"the stock recorder's insert_events of as many bytes, {SIZE} a call, wi
 
 def single(folder: Path) -> Iterator[Measured]:
     """64 connections of 64 agencies, one action a request."""
+    yield _single("accept_single", folder, "")
+
+
+def single_postgres(folder: Path) -> Iterator[Measured]:
+    """`single` over PostgreSQL."""
+    with _postgres(folder) as server:
+        if server is not None:
+            with fresh_database(server) as database:
+                yield _single("accept_single_postgres", folder, database)
+
+
+def batch(folder: Path) -> Iterator[Measured]:
+    """8 connections of 8 agencies, 50 actions a request."""
+    yield _batch("accept_batch", folder, "", Stock.on_sqlite(folder / "stock.db"))
+
+
+def batch_postgres(folder: Path) -> Iterator[Measured]:
+    """`batch` over PostgreSQL, against the stock recorder over the same server."""
+    with _postgres(folder) as server:
+        if server is not None:
+            with (
+                fresh_database(server) as database,
+                fresh_database(server) as other,
+                stock_datastore(other) as datastore,
+            ):
+                stock = Stock(PostgresApplicationRecorder(datastore))
+                yield _batch("accept_batch_postgres", folder, database, stock)
+
+
+@contextmanager
+def _postgres(folder: Path) -> Iterator[GivenPostgres | None]:
+    """Run PostgreSQL for the block; without it say so, so that nobody takes it for measured."""
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(postgres_server(folder))
+        except Unavailable as e:
+            if e.code != "LOCAL_PROGRAM_MISSING":
+                raise
+            sys.stderr.write(f"NOT MEASURED: the hub over PostgreSQL ({e.message})\n")
+            server = None
+        yield server
+
+
+def _single(name: str, folder: Path, database: str) -> Measured:
     town = Town(Parts(Settings(data=folder)), 64, 1)
     bodies = [_bodies(town, agency, 1, SINGLES * ROUNDS) for agency in town.openers]
-    with _hub(town) as hub:
+    with _hub(town, database) as hub:
 
         def noop(number: int) -> float:
             return len(bodies) * SINGLES / hub.send("/noop", _part(bodies, number, SINGLES)).seconds
@@ -43,19 +95,18 @@ def single(folder: Path) -> Iterator[Measured]:
         value, ratio = paired(
             ROUNDS, lambda n: _rate(hub.send("/v1/actions", _part(bodies, n, SINGLES))), noop
         )
-    yield hub.measured("accept_single", value, ratio, NOOP)
+        return hub.measured(name, value, ratio, NOOP)
 
 
-def batch(folder: Path) -> Iterator[Measured]:
-    """8 connections of 8 agencies, 50 actions a request."""
+def _batch(name: str, folder: Path, database: str, stock: Stock) -> Measured:
     town = Town(Parts(Settings(data=folder)), 8, 1)
     bodies = [_bodies(town, agency, SIZE, BATCHES * ROUNDS) for agency in town.openers]
-    aside, stock = Town(town.parts, 1, 1), Stock(folder / "stock.db")
+    aside = Town(town.parts, 1, 1)
     rows = [
         stored(str(UUID(int=number)), 1, action)
         for number, action in enumerate(_actions(aside, aside.openers[0], STOCKED))
     ]
-    with _hub(town) as hub:
+    with _hub(town, database) as hub:
 
         def inserted(number: int) -> float:
             part = rows[number * STOCKED // ROUNDS : (number + 1) * STOCKED // ROUNDS]
@@ -64,7 +115,7 @@ def batch(folder: Path) -> Iterator[Measured]:
         value, ratio = paired(
             ROUNDS, lambda n: _rate(hub.send("/v1/actions", _part(bodies, n, BATCHES))), inserted
         )
-    yield hub.measured("accept_batch", value, ratio, STOCK)
+        return hub.measured(name, value, ratio, STOCK)
 
 
 class _Hub:
@@ -97,11 +148,12 @@ class _Hub:
 
 
 @contextmanager
-def _hub(town: Town) -> Iterator[_Hub]:
+def _hub(town: Town, database: str) -> Iterator[_Hub]:
     """Run a hub that knows the town; nothing prepared is looked at by the collector."""
     gc.collect()
     gc.freeze()
-    with child("hub", str(town.parts.settings.data), str(len(town.openers))) as (said, _):
+    arguments = "hub", str(town.parts.settings.data), str(len(town.openers))
+    with child(*arguments, database=database) as (said, _):
         yield _Hub(town, said)
     gc.unfreeze()
 

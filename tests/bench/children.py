@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import gc
 import json
+import os
 import resource
 import socket
 import subprocess
@@ -30,14 +31,18 @@ from tests.bench.town import OPENER_ROLES, PROVIDER_ROLES, Town
 
 OPENERS = ("gb-police-0", "gb-police-1", "gb-police-2", "gb-police-3")
 SHELTER = "gb-shelter"
+_DATABASE = "NRM_BENCH_DATABASE"
+"""Names the hub's database to a child; others can read its arguments, and this has a password."""
 
 
 @contextlib.contextmanager
-def child(*arguments: str) -> Iterator[tuple[dict[str, Any], "subprocess.Popen[str]"]]:
-    """Run a child for the block; yield what it said and its process."""
+def child(
+    *arguments: str, database: str = ""
+) -> Iterator[tuple[dict[str, Any], "subprocess.Popen[str]"]]:
+    """Run a child for the block, its hub over `database` if given; yield what it said and it."""
     command = [sys.executable, "-m", "tests.bench.children", *arguments]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
+    pipe, env = subprocess.PIPE, {**os.environ, _DATABASE: database}
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=env) as process:
         try:
             yield said(process), process
         finally:
@@ -76,7 +81,12 @@ def _listen() -> socket.socket:
 def _server(app: FastAPI) -> uvicorn.Server:
     return uvicorn.Server(
         uvicorn.Config(
-            app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1
+            app,
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            lifespan="off",
+            timeout_graceful_shutdown=1,
         )
     )
 
@@ -95,7 +105,7 @@ def _noop_app() -> FastAPI:
 async def _hub(data: str, openers: int) -> None:
     """Serve a hub with `openers` agencies, and beside it a FastAPI route that does nothing."""
     hub_socket, noop_socket = _listen(), _listen()
-    parts = Parts(Settings(data=Path(data)))
+    parts = Parts(Settings(data=Path(data), database=os.environ[_DATABASE]))
     port, noop = hub_socket.getsockname()[1], noop_socket.getsockname()[1]
     hub = build_hub(parts, f"http://127.0.0.1:{port}").hub
     town = Town(parts, openers, 1)

@@ -7,9 +7,9 @@ from itertools import islice
 
 from prometheus_client import CollectorRegistry
 
-from adapters.event_store import SqliteEventStore
 from adapters.metrics import HubMetrics
 from adapters.signing import check_public_key
+from adapters.sqlite.event_store import SqliteEventStore
 from domain.action import Outcome
 from domain.ports import EventStore
 from services.bootstrap import COORDINATOR, now_ms

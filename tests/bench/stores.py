@@ -8,16 +8,18 @@ from contextlib import closing
 from itertools import zip_longest
 from pathlib import Path
 from time import perf_counter
+from typing import Self
 from uuid import UUID
 
 import uvloop
 from eventsourcing.persistence import StoredEvent
+from eventsourcing.postgres import PostgresApplicationRecorder
 from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteDatastore
 
-from adapters.event_store import SqliteEventStore
-from adapters.sqlite import connect
+from adapters.sqlite.connection import connect
+from adapters.sqlite.event_store import SqliteEventStore
 from domain.action import Action
-from domain.ports import Recorded
+from domain.ports import EventStore, Recorded
 from services.bootstrap import COORDINATOR, Parts, Settings
 from services.hub.accepting import Accepting
 from tests.bench.cases import CASE_ACTIONS, OPENER_ACTIONS, WrittenCase, mixed
@@ -36,12 +38,17 @@ REFUSED_EVERY = 100
 
 
 class Stock:
-    """The library's own recorder over a file of its own."""
+    """One of the library's own recorders, as it is."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, recorder: SQLiteApplicationRecorder | PostgresApplicationRecorder) -> None:
         """Create its table."""
-        self._recorder = SQLiteApplicationRecorder(SQLiteDatastore(str(path), lock_timeout=30))
+        self._recorder = recorder
         self._recorder.create_table()
+
+    @classmethod
+    def on_sqlite(cls, path: Path) -> Self:
+        """Return the recorder over a file of its own."""
+        return cls(SQLiteApplicationRecorder(SQLiteDatastore(str(path), lock_timeout=30)))
 
     def insert(self, events: Sequence[StoredEvent], size: int = BATCH) -> None:
         """Insert `events`, `size` a call."""
@@ -58,26 +65,19 @@ def stored(case_id: str, version: int, action: Action | Recorded) -> StoredEvent
 
 def append(folder: Path) -> Iterator[Measured]:
     """Append the same events in transactions of 100 to the store, to bare SQLite, to the stock."""
-    town = Town(Parts(Settings(data=folder)), 20, 20)
-    log = write_log(
-        town, str(folder / "log.db"), mixed(town, APPENDED * ROUNDS // CASE_ACTIONS + 1)
-    )
-    events = log.read_log(log.head() - APPENDED * ROUNDS, APPENDED * ROUNDS)
-    store, stock = SqliteEventStore(str(folder / "store.db")), Stock(folder / "stock.db")
-
-    def part(number: int) -> Sequence[Recorded]:
-        return events[number * APPENDED : (number + 1) * APPENDED]
+    parts = recorded_parts(folder)
+    store, stock = SqliteEventStore(str(folder / "store.db")), Stock.on_sqlite(folder / "stock.db")
 
     def ours(number: int) -> float:
-        return APPENDED / seconds(lambda: _append(store, part(number)))
+        return APPENDED / seconds(lambda: append_to(store, parts[number]))
 
     def stocks(number: int) -> float:
-        rows = [stored(e.case_id, e.version, e) for e in part(number)]
+        rows = [stored(e.case_id, e.version, e) for e in parts[number]]
         return APPENDED / seconds(lambda: stock.insert(rows))
 
     with closing(connect(str(folder / "bare.db"), _BARE)) as bare:
         value, ratio = paired(
-            ROUNDS, ours, lambda n: APPENDED / seconds(lambda: _executemany(bare, part(n)))
+            ROUNDS, ours, lambda n: APPENDED / seconds(lambda: _executemany(bare, parts[n]))
         )
     against = f"sqlite3 executemany of the same bytes, {BATCH} a transaction, WAL and full sync"
     yield Measured(name="append", value=value, unit="events/s", ratio=ratio, against=against)
@@ -87,7 +87,18 @@ def append(folder: Path) -> Iterator[Measured]:
     yield Measured(name="append_stock", value=value, unit="events/s", ratio=ratio, against=against)
 
 
-def _append(store: SqliteEventStore, events: Sequence[Recorded]) -> None:
+def recorded_parts(folder: Path) -> Sequence[Sequence[Recorded]]:
+    """Return `APPENDED` events a round of a log that a hub wrote."""
+    town = Town(Parts(Settings(data=folder)), 20, 20)
+    log = write_log(
+        town, str(folder / "log.db"), mixed(town, APPENDED * ROUNDS // CASE_ACTIONS + 1)
+    )
+    events = log.read_log(log.head() - APPENDED * ROUNDS, APPENDED * ROUNDS)
+    return [events[at : at + APPENDED] for at in range(0, len(events), APPENDED)]
+
+
+def append_to(store: EventStore, events: Sequence[Recorded]) -> None:
+    """Append `events`, `BATCH` a transaction."""
     for at in range(0, len(events), BATCH):
         with store.appending() as tx:
             tx.append(events[at : at + BATCH], [])
@@ -126,9 +137,15 @@ def group_commit(folder: Path) -> Iterator[Measured]:
 
     Once more with one action in a hundred that the rules refuse: it must not slow the others.
     """
-    parts, stock = Parts(Settings(data=folder)), Stock(folder / "stock.db")
+    store, stock = SqliteEventStore(str(folder / "events.db")), Stock.on_sqlite(folder / "stock.db")
+    yield from grouped("group_commit", folder, store, stock)
+
+
+def grouped(name: str, folder: Path, store: EventStore, stock: Stock) -> Iterator[Measured]:
+    """Yield `name` of the hub's writer over `store`, and the same with refusals."""
+    parts = Parts(Settings(data=folder))
     town, elsewhere = Town(parts, CALLERS, 1), Town(parts, CALLERS, 1)
-    accepting = writer(town, SqliteEventStore(str(folder / "events.db")))
+    accepting = writer(town, store)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_register(accepting, town))
 
@@ -139,13 +156,11 @@ def group_commit(folder: Path) -> Iterator[Measured]:
             ROUNDS, lambda _: called(), lambda _: _inserted(stock, _calls(elsewhere))
         )
         against = f"the stock recorder's insert_events of as many bytes, {BATCH} a call"
-        yield Measured(
-            name="group_commit", value=value, unit="actions/s", ratio=ratio, against=against
-        )
+        yield Measured(name=name, value=value, unit="actions/s", ratio=ratio, against=against)
         value, ratio = paired(ROUNDS, lambda _: called(refused=True), lambda _: called())
         against = f"the same callers without one refused action in {REFUSED_EVERY}"
         yield Measured(
-            name="group_commit_refused", value=value, unit="actions/s", ratio=ratio, against=against
+            name=f"{name}_refused", value=value, unit="actions/s", ratio=ratio, against=against
         )
 
 

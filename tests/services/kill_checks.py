@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from adapters.feeds import SqliteFeeds
+from adapters.sqlite.feeds import SqliteFeeds
 from domain import events as ev
 from domain.feed import LANES, Cursor, Entry
 from domain.gateway import Result

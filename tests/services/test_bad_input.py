@@ -317,7 +317,7 @@ async def test_garbage_with_a_good_signature_uses_up_its_number(
     (key, _) = forger.actions(str(uuid4()), "CaseOpened", age_group="adult", reason="other")
     said = statement.Statement.decode(key.statement)
     garbage = b"\x00" * 40
-    signed = replace(said, payload=sha256(garbage).digest()).encode()
+    signed = said._replace(payload=sha256(garbage).digest()).encode()
     seed = world.parts.secret(f"gateways/{POLICE}", "signing").reveal()
     signature = world.parts.signing.sign(seed, statement.signed_bytes(signed))
     bad = replace(key, record=garbage, statement=signed, signature=signature)

@@ -17,11 +17,12 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
         yield world
 
 
-@pytest.mark.parametrize("face", ["hub", "custodian", "gateway"])
+@pytest.mark.parametrize("face", ["hub", "registry", "custodian", "gateway"])
 async def test_every_operation_is_described_and_guarded_as_it_says(world: World, face: str) -> None:
     mechanism = world.mechanism
     address = {
         "hub": mechanism.hub_address,
+        "registry": mechanism.hub_address + "/registry",
         "custodian": mechanism.custodian_address,
         "gateway": mechanism.offices[POLICE].address,
     }[face]

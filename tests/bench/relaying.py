@@ -1,0 +1,143 @@
+"""`relay`: the event store to the log topic, in transactions of 500, one broker and three.
+
+Against it kafka-python sends the same records, in transactions as large, with nothing to read.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from kafka import KafkaProducer
+
+from adapters.kafka.framing import LogFraming
+from adapters.kafka.log import RELAY, KafkaLogTopic
+from adapters.kafka.names import Names
+from adapters.kafka.publisher import Outgoing, Publisher
+from adapters.sqlite.event_store import SqliteEventStore
+from domain.events import REGISTRY_STREAM
+from domain.feed import lane_of
+from services.bootstrap import Parts, Settings
+from services.hub.relay import PAGE, Relay
+from services.local import access
+from services.local.access import GivenBrokers
+from services.local.brokers import Brokers
+from tests.adapters.kafka_log import broker_of
+from tests.bench.cases import CASE_ACTIONS, mixed
+from tests.bench.ledger import write_log
+from tests.bench.measuring import Measured, paired, seconds
+from tests.bench.town import Town
+from tests.servers import make_topics
+
+ROUNDS = 5
+EVENTS = 20_000
+TUNED = {"linger_ms": 1_000, "batch_size": 1 << 18, "metrics_enabled": False}
+"""As ours: what is fastest for it."""
+AGAINST = "kafka-python sending the same records in transactions of 500"
+
+
+def relay(folder: Path) -> Iterator[Measured]:
+    """Publish a prepared log; starting the brokers and making the topics is not counted."""
+    town = Town(Parts(Settings(data=folder)), 4, 4)
+    store = write_log(town, str(folder / "log.db"), mixed(town, EVENTS // CASE_ACTIONS))
+    for name, nodes in (("relay", 1), ("relay_three_brokers", 3)):
+        with _running(folder / name, nodes) as brokers:
+            bench = _Bench(store, town.parts, brokers)
+            value, ratio = paired(ROUNDS, bench.ours, bench.baseline)
+            yield Measured(name=name, value=value, unit="events/s", ratio=ratio, against=AGAINST)
+
+
+class _Bench:
+    """One store, and a hub of its own for each round."""
+
+    def __init__(
+        self, store: SqliteEventStore, parts: Parts, brokers: Brokers | GivenBrokers
+    ) -> None:
+        self._store = store
+        self._language = parts.language
+        self._brokers = brokers
+
+    def ours(self, _: int) -> float:
+        """Return events a second of the relay, once it leads."""
+        names = self._hub()
+        publisher = Publisher(broker_of(self._brokers), names, RELAY)
+        topic = KafkaLogTopic(publisher, self._language, names)
+        with closing(Relay(self._store, topic, _Ours())) as relay:
+            relay.step()  # takes over, and learns where the partitions are
+            return (self._store.head() - PAGE) / seconds(lambda: _run(relay))
+
+    def baseline(self, _: int) -> float:
+        """Return events a second of kafka-python alone, with the settings of ours."""
+        names = self._hub()
+        pages = self._pages(names)
+        options = broker_of(self._brokers).options() | TUNED
+        with closing(KafkaProducer(**options, transactional_id=uuid4().hex)) as producer:
+            producer.init_transactions()
+            _send(producer, pages[:1])
+            return (self._store.head() - PAGE) / seconds(lambda: _send(producer, pages[1:]))
+
+    def _hub(self) -> Names:
+        names = Names(f"nrm:b{uuid4().hex[:12]}")
+        make_topics(self._brokers, names)
+        return names
+
+    def _pages(self, names: Names) -> list[list[Outgoing]]:
+        framing, pages, position = LogFraming(self._language, names), [], 0
+        while events := self._store.read_log(position, PAGE):
+            position = events[-1].position
+            pages.append(
+                [
+                    Outgoing(names.log, lane, *framing.encode(event))
+                    for event in events
+                    for lane in _lanes(event.case_id)
+                ]
+            )
+        return pages
+
+
+class _Ours:
+    """A lease that nobody else wants."""
+
+    def acquire(self, seconds: float) -> bool:
+        return seconds >= 0
+
+    def check(self) -> None:
+        """Nothing can take it."""
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+def _lanes(case_id: str) -> Sequence[int]:
+    return range(8) if case_id == REGISTRY_STREAM else (lane_of(case_id),)
+
+
+def _run(relay: Relay) -> None:
+    while relay.step():
+        pass
+
+
+def _send(producer: Any, pages: Sequence[Sequence[Outgoing]]) -> None:
+    for records in pages:
+        producer.begin_transaction()
+        for r in records:
+            producer.send(r.topic, r.value, r.key, r.headers, r.partition, r.timestamp_ms)
+        producer.flush()
+        producer.commit_transaction()
+
+
+@contextmanager
+def _running(folder: Path, nodes: int) -> Iterator[Brokers | GivenBrokers]:
+    """Run `nodes` brokers for the block, or use those that the environment names."""
+    given = access.given(os.environ)
+    if given:
+        yield given
+        return
+    own = Brokers(folder, nodes, env=os.environ)
+    own.start()
+    try:
+        yield own
+    finally:
+        own.stop()

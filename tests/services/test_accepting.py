@@ -1,0 +1,61 @@
+"""The hub's one writer: batches verified on threads, ahead of the one that is committed."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from adapters.sqlite.event_store import SqliteEventStore
+from domain.action import Action, Outcome
+from domain.trail.statement import Statement
+from services.bootstrap import COORDINATOR, Parts, Settings
+from tests.bench.cases import WrittenCase
+from tests.bench.ledger import put, running, writer
+from tests.bench.town import Town
+
+
+def submitted(
+    town: Town, store: SqliteEventStore, sent: Sequence[Sequence[Action]]
+) -> list[Outcome]:
+    """Return the answers to the actions of each opener of the town, all submitted at once."""
+
+    async def run() -> list[Outcome]:
+        async with running(writer(town, store)) as accepting:
+            await put(accepting, ((COORDINATOR, fact) for fact in town.facts()))
+            calls = zip(town.openers, sent, strict=True)
+            answered = [accepting.submit(actions, agency) for agency, actions in calls]
+            return [outcome for mine in await asyncio.gather(*answered) for outcome in mine]
+
+    return asyncio.run(run())
+
+
+def openings(town: Town, agency: str, cases: int) -> list[Action]:
+    """Return an agency's next actions: the openings of so many cases."""
+    written = [WrittenCase(town, agency, town.providers[0]) for _ in range(cases)]
+    return [action for case in written for step in case.opening() for _, action in step]
+
+
+def test_a_signature_that_does_not_hold_refuses_its_own_action_alone(tmp_path: Path) -> None:
+    town = Town(Parts(Settings(data=tmp_path)), 40, 1)
+    firsts = [openings(town, agency, 1)[0] for agency in town.openers]
+    forged = [replace(a, signature=bytes(64)) if n % 3 == 1 else a for n, a in enumerate(firsts)]
+
+    outcomes = submitted(town, SqliteEventStore(""), [[action] for action in forged])
+
+    assert [o.code for o in outcomes] == [
+        "BAD_SIGNATURE" if n % 3 == 1 else None for n in range(40)
+    ]
+
+
+def test_actions_over_many_batches_are_recorded_in_their_order(tmp_path: Path) -> None:
+    town = Town(Parts(Settings(data=tmp_path)), 2, 1)
+    sent = [openings(town, agency, 60) for agency in town.openers]
+    store = SqliteEventStore("")
+
+    outcomes = submitted(town, store, sent)
+
+    assert all(outcome.accepted for outcome in outcomes)
+    log = [(Statement.decode(e.statement).actor, e.event_id) for e in store.read_log(0, 2_000)]
+    for actions in sent:
+        actor = Statement.decode(actions[0].statement).actor
+        assert [i for a, i in log if a == actor] == [action.event_id for action in actions]
