@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench format lock clean
+.PHONY: help run test check bench kafka postgres run-cluster format lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,10 +14,19 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3 p
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 13
 
 run: $(VENV)/run.stamp ## start every part of the hub in one process
 	exec $(BIN)/nrm-hub run
+
+run-cluster: $(VENV)/run.stamp ## the same in processes apart, over PostgreSQL and three Kafka brokers
+	exec $(BIN)/python -m services.local cluster
+
+kafka: $(VENV)/run.stamp ## start Kafka brokers on this machine; NODES=3 for three
+	exec $(BIN)/python -m services.local kafka --nodes $(or $(NODES),1)
+
+postgres: $(VENV)/run.stamp ## start PostgreSQL on this machine
+	exec $(BIN)/python -m services.local postgres
 
 test: $(VENV)/dev.stamp ## run the tests
 	$(BIN)/python -m pytest
@@ -48,7 +57,8 @@ LOCK_FLAGS = --quiet --generate-hashes --allow-unsafe --build-deps-for editable 
 	--no-emit-options --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-annotate
 
 clean: ## remove what the other targets made
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
+		.kafka tests/clients/node_modules tests/clients/.apicurio
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The lock also pins what builds the package, so the install needs no build environment of its own.
