@@ -3,6 +3,7 @@
 import base64
 import time
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -86,6 +87,8 @@ class _Link:
         if self._session is None:
             connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60)
             self._session = aiohttp.ClientSession(connector=connector)
+        if isinstance(data, bytes):
+            data = BytesIO(data)  # sent piece by piece: a large body holds up nobody
         timeout = aiohttp.ClientTimeout(total=wait + _ANSWER_SECONDS)
         try:
             async with self._session.request(

@@ -21,6 +21,9 @@ MAX_RECORD = 2 << 20
 """Bytes of a record at most; topics take as much. A body holds 1 MiB, the rest is headers."""
 BACKOFF_MS = 5
 """The client's default, 100, is waited out after each commit while Kafka writes its markers."""
+METADATA_MS = 5_000
+"""So often a client looks who leads: asked where a log ends, it asks the leader that it knows,
+again and again, also when that has become another one's follower."""
 
 # The client reports every lost connection; our own errors say what that means.
 logging.getLogger("kafka").setLevel(logging.CRITICAL)
@@ -64,6 +67,7 @@ class Broker:
             "bootstrap_timeout_ms": BOOTSTRAP_MS,
             "retry_backoff_ms": BACKOFF_MS,
             "reconnect_backoff_max_ms": 1_000,
+            "metadata_max_age_ms": METADATA_MS,
             "security_protocol": protocol,
             "kafka_client": _client,
         }

@@ -10,6 +10,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 
 from domain import events as ev
 from domain.action import Outcome
@@ -26,6 +27,8 @@ from services.gateway.keyring import OwnKeys, open_record
 from services.gateway.sealer import KEY_EVENT, Checked, Made, Office, Sealer
 
 BATCH = 50
+BATCH_BYTES = 4 << 20
+"""Of records sent together; as base64 they must stay below what a hub takes."""
 HELD_CASES = 2_000
 
 _RESEAL = frozenset({"STALE_EPOCH", "EPOCH_UNKNOWN"})
@@ -103,7 +106,7 @@ class Outbox:
     async def send(self) -> bool:
         """Send what is queued, in order, and keep the answers; return whether there was any."""
         self.actions_waiting.clear()
-        queued = self._store.queued(BATCH)
+        queued = _together(self._store.queued(BATCH))
         if not queued:
             return False
         await self._tell_custodian(queued)
@@ -271,6 +274,13 @@ class Outbox:
         made.outgoing[-1] = replace(made.outgoing[-1], retried=True)
         self._keep([made])
         return True
+
+
+def _together(queued: Sequence[Outgoing]) -> Sequence[Outgoing]:
+    """Return the first of `queued` that a request has room for, one at least."""
+    sizes = accumulate(len(o.action.record) for o in queued)
+    fitting = sum(size <= BATCH_BYTES for size in sizes)
+    return queued[: max(1, fitting)]
 
 
 def _uses(record: Record, newest: dict[int, tuple[int, bytes]]) -> bool:

@@ -7,6 +7,7 @@ projection that lags shows less, never more. HTTP and Kafka compose by the same 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
+from itertools import accumulate
 
 from domain import events as ev
 from domain.audience import Audience
@@ -21,6 +22,8 @@ from domain.vocabulary import Category, Purpose, Seat, names_of
 from services.hub.casebook import CaseBook, RegistryBook
 
 PAGE = 200
+PAGE_BYTES = 4 << 20
+"""Of the records of a page, unless one alone is larger: a slow line has to carry it in time."""
 _HELD_AUDIENCES = 2_000
 _HELD_MS = 60_000
 _HELD_BYTES = 16 << 20
@@ -177,10 +180,17 @@ class FeedService:
         at = Cursor.decode(cursor)
         self._composer.check(seat)
         entries = self._feeds.read(seat, at, min(limit, PAGE))
-        items = tuple(record.item for record in self._composer.records(entries))
-        for entry in entries:
-            at = at.past(entry.lane, entry.seq)
+        items = _together([record.item for record in self._composer.records(entries)])
+        for item in items:
+            at = at.past(item.lane, item.seq)
         return FeedPage(items=items, cursor=at.encode())
+
+
+def _together(items: Sequence[FeedItem]) -> tuple[FeedItem, ...]:
+    """Return the first of `items` that a page has room for, one at least."""
+    sizes = accumulate(len(item.event.record) for item in items)
+    fitting = sum(size <= PAGE_BYTES for size in sizes)
+    return tuple(items[: max(1, fitting)])
 
 
 class StoreWorld:
