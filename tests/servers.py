@@ -91,7 +91,7 @@ def server_folder() -> Iterator[Path]:
     A run that was killed could not stop its servers: the next one does.
     """
     top = Path(tempfile.gettempdir())
-    for left in top.glob(f"{_PREFIX}*-*"):
+    for left in top.glob(f"{_PREFIX}[0-9]*-*"):
         clear_if_left(left)
     folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
     folder.chmod(0o711)

@@ -35,8 +35,10 @@ class Person(WrittenCase):
         said = {"consent_id": None, "given_by": "self", "words": "no more"}
         return self._act(self.opener, "ConsentWithdrawn", **said)
 
-    def consents_again(self) -> list[Sent]:
+    def consents_again(self, *categories: str) -> list[Sent]:
+        """Let the provider see what a referral needs, or just `categories`."""
         given = consent(str(uuid4()), self._provider, now_ms())
+        given |= {"categories": list(categories)} if categories else {}
         return self._act(self.opener, "ConsentGiven", **given)
 
     def recorded(self, sent: Iterable[Sent]) -> None:

@@ -1,44 +1,34 @@
 """Consent withdrawn while projector and feed relay are behind: nothing of it is shown any more."""
 
 import asyncio
-import threading
 from collections.abc import Iterator
-from concurrent.futures import wait
 from contextlib import closing
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import msgspec
 import pytest
 
-from adapters.sqlite.event_store import SqliteEventStore
-from adapters.sqlite.feeds import SqliteFeeds
 from domain.messages import FeedItem, FeedPage
 from domain.vocabulary import Seat
-from services.bootstrap import COORDINATOR, Parts, Settings, now_ms
-from services.hub.accepting import Accepting
-from services.hub.casebook import CaseBook
+from services.bootstrap import Parts, Settings
 from services.hub.feed_relay import FRESH_MS
-from services.hub.feeds import Composer, FeedService, StoreWorld
-from services.hub.projector import Projector
 from services.local.access import GivenBrokers
 from services.local.brokers import Brokers
 from services.local.processes import until
 from tests.adapters.kafka_feeds import decoded, read_all
 from tests.adapters.kafka_log import broker_of
 from tests.bench.cases import Sent, by_sender
-from tests.bench.ledger import put, running, writer
-from tests.bench.town import OPENER_ROLES, PROVIDER_ROLES, Town
+from tests.bench.ledger import running
 from tests.failures import checks
 from tests.failures.apart import LIMIT, Apart, Part, apart
 from tests.failures.persons import Person, shown_against_their_will
+from tests.failures.stepped import SUPPORT, Gate, Hub
 from tests.failures.writing import Client, outcomes, register
 from tests.services.feed_memory import MemoryFeedTopics, MemoryTopics
-from tests.services.feed_relays import Clock, drain, relay
+from tests.services.feed_relays import drain
 
 SEEDS, STEPS, PERSONS = 10, 200, 3
-SUPPORT = "protection_support"
 
 
 @pytest.fixture(scope="module")
@@ -46,75 +36,6 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Parts:
     made = Parts(Settings(data=tmp_path_factory.mktemp("parts")))
     made.own_keys()
     return made
-
-
-class Hub:
-    """Everything from accepting to the topics in one process, each part stepped by the test."""
-
-    def __init__(self, parts: Parts, topics: MemoryFeedTopics, memory: MemoryTopics) -> None:
-        self.town = Town(parts, 1, 1)
-        self.memory = memory
-        self.clock = Clock()
-        self.seat = Seat(self.town.providers[0], SUPPORT)
-        for agency, roles in (("opener", OPENER_ROLES), ("provider", PROVIDER_ROLES)):
-            memory.there |= {Seat(f"gb-{agency}-0", p) for of in roles.values() for p in of}
-        self._store, self._feeds = SqliteEventStore(""), SqliteFeeds("")
-        self.accepting: Accepting = writer(self.town, self._store)
-        self.projector = Projector(self._store, self._feeds, parts.language, parts.world)
-        self._parts = parts
-        self._service = FeedService(**self._reading(), feeds=self._feeds)
-        self.relay = relay(
-            self._feeds, topics, compose=Composer(**self._reading()), clock=self.clock
-        )
-        self._cursor = ""
-        self._seen = 0
-
-    def _reading(self) -> dict[str, Any]:
-        parts = self._parts
-        return {
-            "store": self._store,
-            "language": parts.language,
-            "book": CaseBook(parts.language),
-            "world": StoreWorld(self._store, parts.language, parts.world),
-            "clock": now_ms,
-        }
-
-    def close(self) -> None:
-        self.relay.close()
-        self._store.close()
-        self._feeds.close()
-
-    async def begin(self) -> None:
-        await put(self.accepting, ((COORDINATOR, fact) for fact in self.town.facts()))
-
-    def person(self) -> Person:
-        return Person(self.town, self.town.openers[0], self.town.providers[0])
-
-    async def record(self, person: Person, sent: list[Sent]) -> None:
-        await put(self.accepting, sent)
-        person.recorded(sent)
-
-    def publish(self) -> None:
-        """Step the feed relay, and wait for the transaction that it began."""
-        self.relay.step()
-        if self.relay._flight is not None:  # noqa: SLF001 - nothing else tells
-            wait([self.relay._flight.written])  # noqa: SLF001
-
-    def published(self) -> list[FeedItem]:
-        """Return what came into the topic since this was last asked."""
-        items = [record.item for record in self.memory.entries(self.seat)]
-        before, self._seen = self._seen, len(items)
-        return items[before:]
-
-    def read(self, limit: int) -> list[FeedItem]:
-        """Return the next page of the feed over HTTP."""
-        page = self._service.page(self.seat, self._cursor, limit)
-        self._cursor = page.cursor
-        return list(page.items)
-
-    def project_all(self) -> None:
-        while self.projector.step().recorded_ms:
-            pass
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
@@ -153,23 +74,9 @@ async def _interleaved(hub: Hub, rng: Random) -> None:
     assert shown_against_their_will(standing.values(), persons) == [], "all is retracted"
 
 
-class _Gate(MemoryFeedTopics):
-    """Topics that take nothing while they are shut: brokers that do not answer."""
-
-    def __init__(self, topics: MemoryTopics) -> None:
-        super().__init__(topics)
-        self.open = threading.Event()
-        self.asked = threading.Event()
-
-    def publish(self, *args: Any) -> None:
-        self.asked.set()
-        assert self.open.wait(LIMIT)
-        super().publish(*args)
-
-
 async def test_what_waited_for_a_slow_transaction_is_looked_at_again(parts: Parts) -> None:
     memory = MemoryTopics(())
-    gate = _Gate(memory)
+    gate = Gate(memory)
     with closing(Hub(parts, gate, memory)) as hub:
         async with running(hub.accepting):
             await hub.begin()
