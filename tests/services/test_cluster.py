@@ -115,8 +115,8 @@ def test_killed_one_by_one_the_parts_lose_nothing_and_kafka_gives_all_of_it_back
                 played = played_through(own, name, seed)
                 assert (played.first_unexpected, played.cases) == ([], CASES)
             assert comes_true(own, lambda: log_is_published(own, store)), last_words(own)
-            assert comes_true(own, lambda: check.projected(feeds, check.log_of(store)[0])), said(
-                own
+            assert comes_true(own, lambda: check.projected(feeds, check.log_of(store)[0])), (
+                last_words(own)
             )
             assert comes_true(own, lambda: topics_have(own, feeds)), last_words(own)
             log, entries = check.log_of(store), check.entries_of(feeds)
