@@ -103,6 +103,7 @@ class KafkaSource:
         """Return what has come for the lanes that were placed, after up to `seconds`."""
         started = monotonic()
         with ours(f"read topic {self._names.log}"):
+            self._go_on_joining()
             try:
                 found = self._consumer.poll(int(seconds * 1_000), max_records=self._limit)
             except (OffsetOutOfRangeError, LogTruncationError) as e:
@@ -110,6 +111,12 @@ class KafkaSource:
             self._look(monotonic() - started)
         batches = [self._batch(part.partition, records) for part, records in found.items()]
         return [batch for batch in batches if batch.lane in self._lanes]
+
+    def _go_on_joining(self) -> None:
+        """Wait again for lanes that an earlier poll asked for and the client has forgotten."""
+        coordinator = self._consumer._coordinator  # noqa: SLF001 - nothing else tells
+        if coordinator.rejoining:
+            coordinator.request_rejoin()
 
     def _look(self, spent: float) -> None:
         """Keep the figures, and end the process when a lane does not move though it could."""

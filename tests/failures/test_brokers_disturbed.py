@@ -3,12 +3,15 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient
 
+from adapters.kafka.names import Names
 from adapters.kafka.source import KafkaSource
 from domain.errors import Unavailable
 from domain.feed import LANES, Progress
@@ -18,6 +21,7 @@ from tests.adapters.kafka_log import LANGUAGE, broker_of
 from tests.failures import checks
 from tests.failures.apart import LIMIT, WORKERS, Apart, Part, apart
 from tests.failures.writing import Load, register, writing
+from tests.servers import make_topics
 
 PREFERRED = 0
 """Kind of election; 1 is the unclean one, which is never asked for."""
@@ -81,11 +85,27 @@ def test_a_projector_that_is_given_its_lanes_while_leaders_move_finds_the_new_on
     options = three_brokers.client_options()
     reader = KafkaSource(broker_of(three_brokers), one.names, LANGUAGE)
     with closing(reader), closing(KafkaAdminClient(**options)) as admin:
-        assert until(lambda: not reader.poll(0.1) and reader.lanes() == lanes.keys(), seconds=LIMIT)
+        assert until(lambda: _joined(reader, 0.1), seconds=LIMIT)
         for replicas in ROUNDS[:2]:
             _move(admin, one, replicas)
             _lead(admin, one, replicas)
             assert until(lambda: _placed(reader, lanes), seconds=LIMIT)
+
+
+def test_a_projector_gets_its_lanes_wherever_its_polls_cut_the_joining_in_two(
+    three_brokers: Brokers,
+) -> None:
+    """The client joins anew when it gets to know the topic; it may forget that between polls."""
+    for milliseconds in range(22, 46, 2):
+        names = Names(f"nrm:t{uuid4().hex[:12]}")
+        make_topics(three_brokers, names)
+        with closing(KafkaSource(broker_of(three_brokers), names, LANGUAGE)) as reader:
+            assert until(partial(_joined, reader, milliseconds / 1_000), seconds=LIMIT)
+
+
+def _joined(reader: KafkaSource, seconds: float) -> bool:
+    reader.poll(seconds)
+    return reader.lanes() == set(range(LANES))
 
 
 def _placed(reader: KafkaSource, lanes: dict[int, Progress]) -> bool:

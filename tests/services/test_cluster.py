@@ -20,14 +20,14 @@ from adapters.postgres.feeds import PostgresFeeds
 from schemas.language import AvroLanguage
 from services.demo.cast import POLICE
 from services.demo.drive import Played
-from services.local.cluster import DATABASE, Cluster
+from services.local.cluster import DATABASE, WORKERS, Cluster
 from services.local.processes import until
 from tests.servers import running
 from tests.services import cluster_checks as check
 
 CASES = 6
 LIMIT = 240.0
-KILLED = ("hub-1", "hub-2", "custodian", "clocks", "relay", "feed-relay", POLICE)
+KILLED = ("hub-1", "hub-2", "custodian", "clocks", *WORKERS, POLICE)
 RESTORER = "nrm.gb.restorer"
 
 
