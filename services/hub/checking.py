@@ -4,6 +4,7 @@ What cannot be tied to an agency's key is refused and leaves nothing. What can b
 event all the same, goes on with its fault: it uses up its actor's number.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
@@ -17,6 +18,9 @@ from domain.standing import Key
 from domain.trail import statement
 from domain.trail.describes import check_describes
 from domain.trail.statement import Statement
+
+
+_EVENT_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +47,9 @@ class Checker:
 
     def check(self, action: Action, sender: str) -> Checked:
         """Return the action of agency `sender`, read; `NotAuthentic` when it is nobody's."""
+        # Nobody signed the id by itself, and everybody is to find the action under it.
+        if not _EVENT_ID.fullmatch(action.event_id):
+            raise Malformed("EVENT_ID", "an event id is a UUID in lower-case text")
         said = Statement.decode(action.statement)
         key = self._key_of(said.actor)
         if key is None or key.agency != sender:

@@ -303,6 +303,17 @@ async def test_actions_come_in_their_order(forger: Forger) -> None:
     assert await forger.send(key, opened) == [(True, None, True)] * 2
 
 
+@pytest.mark.parametrize("event_id", ["", "seven", "\0", str(uuid4()).upper(), "x" * 100_000])
+async def test_an_event_id_that_is_no_uuid_leaves_nothing(
+    world: World, forger: Forger, event_id: str
+) -> None:
+    """The id is not signed, and it is the key of what the relay publishes."""
+    (key, _) = forger.actions(str(uuid4()), "CaseOpened", age_group="adult", reason="other")
+    refusals = len(world.mechanism.hub.store.read_refusals(0, 100))
+    assert await forger.send(replace(key, event_id=event_id)) == [(False, "EVENT_ID", False)]
+    assert len(world.mechanism.hub.store.read_refusals(0, 100)) == refusals
+
+
 async def test_a_record_that_was_altered_is_not_the_one_signed(forger: Forger) -> None:
     (key, _) = forger.actions(str(uuid4()), "CaseOpened", age_group="adult", reason="other")
     altered = replace(key, record=key.record[:-1] + b"\x00")
