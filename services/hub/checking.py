@@ -19,7 +19,6 @@ from domain.trail import statement
 from domain.trail.describes import check_describes
 from domain.trail.statement import Statement
 
-
 _EVENT_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
