@@ -47,7 +47,9 @@ class Wire:
         self._cut()
 
     def _cut(self) -> None:
-        for end in self._open:
+        # A client that comes back at once finds the wire whole: only what was open now is cut.
+        ends, self._open = self._open, []
+        for end in ends:
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
 
