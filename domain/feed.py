@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from domain.errors import Malformed
+from domain.events import REGISTRY_STREAM
 from domain.vocabulary import Seat
 
 LANES = 8
@@ -19,6 +20,14 @@ LANES = 8
 def lane_of(case_id: str) -> int:
     """Return the lane of a case; case ids are random, so their first digits spread evenly."""
     return int(case_id[:8], 16) % LANES
+
+
+def lanes_of(case_id: str) -> range:
+    """Return the lanes that an event is in: its case's one; every one if it is a registry fact."""
+    if case_id == REGISTRY_STREAM:
+        return range(LANES)
+    lane = lane_of(case_id)
+    return range(lane, lane + 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,8 +18,7 @@ from adapters.kafka.publisher import Outgoing, Publisher
 from adapters.kafka.reading import Ends, ends_of, read
 from adapters.kafka.refusals import RefusalFraming
 from domain.errors import Corrupt, Malformed, Refused
-from domain.events import REGISTRY_STREAM
-from domain.feed import LANES, lane_of
+from domain.feed import LANES, lanes_of
 from domain.ports import Language, Recorded, Refusal
 from domain.publishing import Published
 
@@ -77,7 +76,7 @@ class KafkaLogTopic:
         topic, encode = self._names.log, self._framing.encode
         for event in events:
             framed = encode(event)
-            for lane in _lanes(event.case_id):
+            for lane in lanes_of(event.case_id):
                 yield Outgoing(topic, lane, *framed)
         for refusal in refusals:
             yield Outgoing(self._names.refusals, 0, *self._refusals.encode(refusal))
@@ -149,7 +148,7 @@ class KafkaLogReader:
 
     def _lane(self, lane: int, end: int) -> Generator[Recorded]:
         for event in self._in_order(self._names.log, lane, end, self._framing):
-            if lane not in _lanes(event.case_id):
+            if lane not in lanes_of(event.case_id):
                 message = f"event {event.position} is in partition {lane}, which is not its lane"
                 raise Corrupt("LOG_LANE", message)
             yield event
@@ -172,20 +171,12 @@ class KafkaLogReader:
                     yield found
 
 
-def _lanes(case_id: str) -> range:
-    """Return the partitions that hold the events of a case."""
-    if case_id == REGISTRY_STREAM:
-        return _EVERY
-    lane = lane_of(case_id)
-    return range(lane, lane + 1)
-
-
 def _one(copies: Sequence[Recorded]) -> Recorded:
     """Return the event that all `copies` are, of which every lane concerned has one."""
     first = copies[0]
     if any(copy != first for copy in copies):
         raise Corrupt("LOG_FORKED", f"event {first.position} differs between partitions")
-    if len(copies) != len(_lanes(first.case_id)):
+    if len(copies) != len(lanes_of(first.case_id)):
         raise Corrupt("LOG_GAP", f"event {first.position} is missing in some partition of the log")
     return first
 

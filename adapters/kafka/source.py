@@ -19,8 +19,7 @@ from adapters.kafka.framing import LogFraming
 from adapters.kafka.names import Names
 from adapters.kafka.preflight import Need, preflight
 from domain.errors import Corrupt, Malformed, Refused
-from domain.events import REGISTRY_STREAM
-from domain.feed import LANES, Progress, lane_of
+from domain.feed import LANES, Progress, lanes_of
 from domain.lanes import Batch, LaneFigures, Stall
 from domain.ports import Language, Recorded
 from domain.trail.describes import check_describes_body
@@ -156,7 +155,7 @@ class KafkaSource:
         event = self._framing.decode(record.key, record.value, record.headers, record.timestamp)
         number = self._numbers[event.type]
         check_describes_body(event.statement, number, event.body, event.case_id)
-        if event.case_id != REGISTRY_STREAM and lane_of(event.case_id) != lane:
+        if lane not in lanes_of(event.case_id):
             raise Malformed("RECORD_LANE", f"the record's case is not of lane {lane}")
         return event
 

@@ -8,9 +8,8 @@ batches, the number of projectors and the source.
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from domain import events as ev
 from domain.errors import Corrupt
-from domain.feed import LANES, Entry, Heads, Progress, lane_of
+from domain.feed import LANES, Entry, Heads, Progress, lanes_of
 from domain.lanes import Batch, Stall
 from domain.ports import EventStore, Feeds, Language, Recorded
 from domain.rules.world import World
@@ -140,11 +139,9 @@ class Projector:
         """Yield what `events`, read from the store, are for each lane."""
         taken: dict[int, list[Recorded]] = {n: [] for n in self._lanes}
         for event in events:
-            if event.case_id == ev.REGISTRY_STREAM:
-                for own in taken.values():
-                    own.append(event)
-            elif (n := lane_of(event.case_id)) in taken:
-                taken[n].append(event)
+            for n in lanes_of(event.case_id):
+                if n in taken:
+                    taken[n].append(event)
         end = events[-1].position
         self._head = max(self._head, end)
         for n, own in taken.items():

@@ -22,7 +22,7 @@ from adapters.kafka.source import LIMIT, KafkaSource
 from adapters.sqlite.event_store import SqliteEventStore
 from adapters.sqlite.feeds import SqliteFeeds
 from domain.events import REGISTRY_STREAM
-from domain.feed import LANES, lane_of
+from domain.feed import LANES, lanes_of
 from domain.ports import Recorded
 from domain.publishing import Published, event_digest
 from services.bootstrap import Parts, Settings
@@ -190,8 +190,8 @@ def _ends(store: SqliteEventStore) -> list[int]:
     ends = [0] * LANES
     for page in _pages(store):
         for event in page:
-            if event.case_id != REGISTRY_STREAM:
-                ends[lane_of(event.case_id)] = event.position
+            for lane in lanes_of(event.case_id):
+                ends[lane] = event.position
     return ends
 
 

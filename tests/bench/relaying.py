@@ -17,8 +17,7 @@ from adapters.kafka.log import RELAY, KafkaLogTopic
 from adapters.kafka.names import Names
 from adapters.kafka.publisher import Outgoing, Publisher
 from adapters.sqlite.event_store import SqliteEventStore
-from domain.events import REGISTRY_STREAM
-from domain.feed import lane_of
+from domain.feed import lanes_of
 from services.bootstrap import Parts, Settings
 from services.hub.relay import PAGE, Relay
 from services.local import access
@@ -91,7 +90,7 @@ class _Bench:
                 [
                     Outgoing(names.log, lane, *framing.encode(event))
                     for event in events
-                    for lane in _lanes(event.case_id)
+                    for lane in lanes_of(event.case_id)
                 ]
             )
         return pages
@@ -108,10 +107,6 @@ class _Ours:
 
     def close(self) -> None:
         """Nothing to give back."""
-
-
-def _lanes(case_id: str) -> Sequence[int]:
-    return range(8) if case_id == REGISTRY_STREAM else (lane_of(case_id),)
 
 
 def _run(relay: Relay) -> None:

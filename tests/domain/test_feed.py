@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import Malformed
-from domain.feed import LANES, Cursor, lane_of
+from domain.events import REGISTRY_STREAM
+from domain.feed import LANES, Cursor, lane_of, lanes_of
 
 SEQS = st.lists(st.integers(0, (1 << 63) - 1), min_size=LANES, max_size=LANES).map(tuple)
 
@@ -20,7 +21,11 @@ def encoded(plain: bytes) -> str:
 def test_a_case_has_one_lane(case_id: object) -> None:
     lane = lane_of(str(case_id))
     assert 0 <= lane < LANES
-    assert lane == lane_of(str(case_id))
+    assert list(lanes_of(str(case_id))) == [lane]
+
+
+def test_a_fact_of_the_registry_is_in_every_lane() -> None:
+    assert list(lanes_of(REGISTRY_STREAM)) == list(range(LANES))
 
 
 def test_every_lane_is_used() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from adapters.sqlite.event_store import SqliteEventStore
 from domain import events as ev
-from domain.feed import LANES, Cursor, Entry, lane_of
+from domain.feed import LANES, Cursor, Entry, lanes_of
 from domain.ports import EventStore, Feeds, Recorded
 from domain.trail.statement import ZEROS, Kind, Statement, stream_tag
 from schemas import wire
@@ -150,7 +150,6 @@ def by_lane(events: Sequence[Recorded]) -> list[list[Recorded]]:
     """Return what each lane is to take, registry facts included."""
     lanes: list[list[Recorded]] = [[] for _ in range(LANES)]
     for event in events:
-        fact = event.case_id == ev.REGISTRY_STREAM
-        for own in lanes if fact else [lanes[lane_of(event.case_id)]]:
-            own.append(event)
+        for lane in lanes_of(event.case_id):
+            lanes[lane].append(event)
     return lanes

@@ -1,6 +1,6 @@
 """What must be the same everywhere: stores, feeds and topics of a hub in processes apart."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -8,8 +8,7 @@ from adapters.kafka.client import Broker
 from adapters.kafka.feed_topics import FeedFraming
 from adapters.kafka.names import Names
 from adapters.kafka.reading import ends_of, read
-from domain.events import REGISTRY_STREAM
-from domain.feed import LANES, Cursor, Entry, lane_of
+from domain.feed import LANES, Cursor, Entry, lanes_of
 from domain.ports import EventStore, Feeds, Recorded, Refusal
 from domain.publishing import FeedRecord
 from domain.secret import Secret
@@ -62,16 +61,11 @@ def topic_of(broker: Broker, seat: Seat) -> Iterator[FeedRecord]:
                 yield record
 
 
-def lanes_of(event: Recorded) -> Collection[int]:
-    """Return the lanes of the log that an event is in."""
-    return range(LANES) if event.case_id == REGISTRY_STREAM else (lane_of(event.case_id),)
-
-
 def projected(feeds: Feeds, events: Sequence[Recorded]) -> bool:
     """Return whether every lane was projected up to its newest event."""
     newest = dict.fromkeys(range(LANES), 0)
     for event in events:
-        for lane in lanes_of(event):
+        for lane in lanes_of(event.case_id):
             newest[lane] = event.position
     progress = feeds.progress()
     return all(progress[lane].position >= position for lane, position in newest.items())

@@ -7,8 +7,7 @@ from typing import Any
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.lease import PostgresLease
 from adapters.sqlite.event_store import SqliteEventStore
-from domain.events import REGISTRY_STREAM
-from domain.feed import LANES, lane_of
+from domain.feed import LANES, lanes_of
 from domain.ports import EventStore, Lease, Recorded, Refusal
 from tests.adapters.kafka_log import history, refused
 
@@ -56,7 +55,6 @@ def expected(events: Iterable[Recorded]) -> list[list[int]]:
     """Return the positions that each partition of the log holds, in order."""
     lanes: list[list[int]] = [[] for _ in range(LANES)]
     for event in events:
-        is_fact = event.case_id == REGISTRY_STREAM
-        for lane in lanes if is_fact else [lanes[lane_of(event.case_id)]]:
-            lane.append(event.position)
+        for lane in lanes_of(event.case_id):
+            lanes[lane].append(event.position)
     return lanes

@@ -17,7 +17,7 @@ from adapters.sqlite.event_store import SqliteEventStore
 from adapters.sqlite.feeds import SqliteFeeds
 from domain.errors import Conflict, Corrupt, Refused, Unavailable
 from domain.events import REGISTRY_STREAM, AgencyReinstated
-from domain.feed import LANES, Entry, Progress, lane_of
+from domain.feed import LANES, Entry, Progress, lane_of, lanes_of
 from domain.lanes import Batch
 from domain.ports import EventStore, Feeds, Recorded
 from services.hub import lane as lane_module
@@ -27,7 +27,7 @@ from services.hub.projector import Projector, Step
 from services.hub.rebuilding import Rebuilding
 from tests import builders
 from tests.agencies import world
-from tests.services.case_logs import LANGUAGE, append, dump, row, store_of, whole_log
+from tests.services.case_logs import LANGUAGE, append, by_lane, dump, row, store_of, whole_log
 
 SEEDS = st.integers(0, 11)
 
@@ -99,10 +99,7 @@ def test_lanes_given_duplicates_and_odd_batches_give_the_same_feeds(seed: int, c
     rng = Random(chance)  # noqa: S311 - a test's choices
     store, events = store_of(seed)
     log = store.read_log(0, events)
-    own = [
-        [e for e in log if e.case_id == REGISTRY_STREAM or lane_of(e.case_id) == n]
-        for n in range(LANES)
-    ]
+    own = by_lane(log)
     with closing(SqliteFeeds("")) as feeds:
         one = projector(store, feeds)
         at = [0] * LANES
@@ -217,8 +214,7 @@ def test_an_event_that_cannot_be_next_stalls_its_lane_and_no_other() -> None:
 def _all(log: Sequence[Recorded], changed: dict[int, Recorded]) -> list[Batch]:
     """Return everything that each lane is to take, offsets being positions."""
     batches = []
-    for n in range(LANES):
-        own = [e for e in log if e.case_id == REGISTRY_STREAM or lane_of(e.case_id) == n]
+    for n, own in enumerate(by_lane(log)):
         events = [changed.get(e.position, e) for e in own]
         places = [e.position for e in own]
         reached = Progress(offset=places[-1] + 1)
@@ -262,7 +258,7 @@ def test_an_event_about_what_never_was_stalls_the_lanes_it_is_in(fact: bool) -> 
     with closing(SqliteFeeds("")) as feeds:
         one = projector(store, feeds)
         one.take(_all(log, {bad.position: changed}))
-        lanes = range(LANES) if fact else [lane_of(bad.case_id)]
+        lanes = lanes_of(bad.case_id)
         assert {n: stall.code for n, stall in one.stalled.items()} == dict.fromkeys(
             lanes, "EVENT_IMPOSSIBLE"
         )
