@@ -7,8 +7,9 @@ from contextlib import contextmanager
 
 from adapters.sealing import Box
 from adapters.sqlite.connection import connect, ours, transaction
+from domain.custody import HeldKey, HeldRelease
 from domain.messages import FollowedItem, Shown
-from domain.ports import Boxing, HeldKey, HeldRelease
+from domain.ports import Boxing
 
 _TABLES = (
     "CREATE TABLE IF NOT EXISTS followed (case_id TEXT, seq INTEGER, position INTEGER NOT NULL,"

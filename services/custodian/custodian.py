@@ -9,6 +9,7 @@ from typing import Protocol
 
 from domain import events as ev
 from domain.action import Action
+from domain.custody import Custody, HeldKey, HeldRelease, ShredKeys
 from domain.errors import HubError, NotAuthentic, Refused
 from domain.messages import (
     FollowedItem,
@@ -18,7 +19,7 @@ from domain.messages import (
     Shown,
     SignedRelease,
 )
-from domain.ports import Custody, HeldKey, HeldRelease, Language, ShredKeys
+from domain.ports import Language
 from domain.rules.world import World
 from domain.sealing import (
     KeyRelease,

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from domain import events as ev
 from domain.case import Case
+from domain.custody import Custody
 from domain.fold import evolve
-from domain.ports import Custody, Language
+from domain.ports import Language
 
 HELD_CASES = 2_000
 

@@ -7,9 +7,9 @@ from uuid import uuid4
 
 from domain.audience import Audience
 from domain.case import Case
+from domain.custody import Custody, HeldRelease, ShredKeys
 from domain.errors import NotAuthentic
 from domain.gateway import FOREVER_MS
-from domain.ports import Custody, HeldRelease, ShredKeys
 from domain.rules.world import World
 from domain.sealing import (
     DataKey,

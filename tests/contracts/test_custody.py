@@ -11,8 +11,8 @@ import pytest
 
 from adapters.sealing import Box
 from adapters.sqlite.custody import SqliteCustody, SqliteShredKeys
+from domain.custody import Custody, HeldKey, HeldRelease, ShredKeys
 from domain.errors import Unreadable
-from domain.ports import Custody, HeldKey, HeldRelease, ShredKeys
 from tests.agencies import sha
 from tests.builders import CASE, uid
 from tests.contracts.making import followed
