@@ -1,0 +1,195 @@
+"""What the notary needs from outside, and the proofs that it hands out.
+
+The notary is the single writer of the trail: it puts what was recorded into one order, writes
+the tree's files, decides on a size by compare-and-swap, signs, and publishes what witnesses
+have cosigned. Formats: docs/formats.md.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from domain.trail.merkle import Range
+from domain.trail.notes import Signature, VerifierKey
+
+
+class Sources(NamedTuple):
+    """How far what stands in the trail was read. How far a feed was, its head in the map says."""
+
+    position: int = 0
+    """Newest event of the event store."""
+    refusal: int = 0
+    """Newest refusal of the event store."""
+    intake: int = 0
+    """Newest receipt or challenge of the notary's own intake."""
+
+
+class Sequenced(NamedTuple):
+    """A tree that the notary has decided on: there is never another of this size."""
+
+    tree: Range = Range()
+    sources: Sources = Sources()
+    recorded_ms: int = 0
+    """The newest of all entries."""
+
+
+class Head(NamedTuple):
+    """One value of the map of heads, and what it takes to go on from it."""
+
+    kind: str
+    """`s` a stream, `a` an actor, `f` the feed of a seat and lane."""
+    name: bytes
+    """What follows the kind in the map's key: stream, actor, or seat and lane."""
+    count: int
+    head: bytes
+    index: int
+    more: bytes = b""
+    """Of a feed the nodes of its compact range, of an actor its newest `seen_size` (u64)."""
+
+
+class Posted(NamedTuple):
+    """A receipt or challenge that a reader signed and the notary took."""
+
+    statement: bytes
+    signature: bytes
+    body: bytes
+    number: int = 0
+    """Place in the intake, from 1 without gaps; 0 before it is kept."""
+
+
+class NotaryStore(Protocol):
+    """The compare-and-swap store of the tree; never to be restored from a backup.
+
+    What a method returned from is durable. Reading never waits for writing.
+    """
+
+    def newest(self) -> Sequenced:
+        """Return the newest tree; that of size 0 at the start."""
+        ...
+
+    def advance(
+        self,
+        old_size: int,
+        new: Sequenced,
+        heads: Iterable[Head],
+        streamed: Sequence[tuple[bytes, int]],
+    ) -> None:
+        """Make `new` the newest tree, with the heads that it changed, in one transaction.
+
+        `streamed` are the new entries that have a stream: (stream, index), in the log's order.
+        `Conflict` TREE_MOVED, and nothing is kept, unless the newest tree is of `old_size`.
+        """
+        ...
+
+    def root_at(self, size: int) -> bytes | None:
+        """Return the root of the tree that was decided on at `size`, if one was."""
+        ...
+
+    def heads(self) -> Iterator[Head]:
+        """Return every head of the newest tree."""
+        ...
+
+    def streamed(self, stream: bytes, after: int = 0) -> Sequence[int]:
+        """Return the log indexes of a stream's entries from its number `after` on, in order."""
+        ...
+
+    def take(self, posted: Posted) -> int:
+        """Keep what a reader posted and return its number; a repeat gets its first number.
+
+        `Conflict` READER_SEQ when another statement of its actor has this number.
+        """
+        ...
+
+    def posted(self, actor: bytes) -> Posted | None:
+        """Return the newest that this actor posted."""
+        ...
+
+    def waiting(self, after: int, limit: int) -> Sequence[Posted]:
+        """Return up to `limit` of the intake after number `after`, in order."""
+        ...
+
+
+class TrailFiles(Protocol):
+    """The trail's folder, laid out as C2SP tlog-tiles says. One process writes it at a time.
+
+    Paths are relative, such as `tile/0/000`. `Unavailable` TRAIL_FILES when the disk fails.
+    """
+
+    def read(self, path: str) -> bytes | None:
+        """Return the file at `path`, or None if there is none."""
+        ...
+
+    def write(self, files: Mapping[str, bytes]) -> None:
+        """Write each file whole, in place of an older one; durable when it returns."""
+        ...
+
+    def publish(self, checkpoint: bytes) -> None:
+        """Put a signed checkpoint in place of the published one; durable when it returns."""
+        ...
+
+    def remove(self, folders: Iterable[str]) -> None:
+        """Remove folders of partial tiles whose full tile exists; who has none is passed over."""
+        ...
+
+
+class Stands(NamedTuple):
+    """A witness's answer that it holds another size than the proof begins with."""
+
+    size: int
+
+
+class Witnessing(Protocol):
+    """One witness, over C2SP tlog-witness. It blocks for seconds at most.
+
+    `Unavailable` when it is away, late or busy; `Refused` when it does not accept the checkpoint
+    (it does not know the log, holds a fork, or found the proof wrong).
+    """
+
+    @property
+    def key(self) -> VerifierKey:
+        """The key with which it cosigns, as the policy names it."""
+        ...
+
+    def add_checkpoint(
+        self, old_size: int, proof: Sequence[bytes], note: bytes
+    ) -> Sequence[Signature] | Stands:
+        """Show it a signed checkpoint and the consistency proof from `old_size`; 0 has none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """Proof that a statement stands in the trail."""
+
+    entry: bytes
+    proof: str
+    """C2SP tlog-proof, under a published checkpoint."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadProof:
+    """Proof of one head of the map, or that there is none, under a published checkpoint."""
+
+    epoch: bytes
+    """The checkpoint's EPOCH entry."""
+    proof: str
+    """C2SP tlog-proof of the EPOCH entry."""
+    map: str
+    """`nrm-map-proof@v1` under the EPOCH's map root."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Streamed:
+    """One entry of a stream."""
+
+    index: int
+    entry: bytes
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamProof:
+    """A stream from one of its numbers up to its head: chain and head prove that it is whole."""
+
+    head: HeadProof
+    entries: tuple[Streamed, ...] = field(default=())
