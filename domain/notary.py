@@ -33,7 +33,8 @@ class Sequenced(NamedTuple):
     """The newest of all entries."""
 
 
-class Head(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
     """One value of the map of heads, and what it takes to go on from it."""
 
     kind: str
