@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from domain.trail.heads import Head
 from domain.trail.merkle import Range
 from domain.trail.notes import Signature, VerifierKey
 
@@ -33,17 +34,14 @@ class Sequenced(NamedTuple):
     """The newest of all entries."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Head:
-    """One value of the map of heads, and what it takes to go on from it."""
+class Kept(NamedTuple):
+    """One head of the map, and what it takes to go on from it."""
 
     kind: str
     """`s` a stream, `a` an actor, `f` the feed of a seat and lane."""
     name: bytes
     """What follows the kind in the map's key: stream, actor, or seat and lane."""
-    count: int
-    head: bytes
-    index: int
+    at: Head
     more: bytes = b""
     """Of a feed the nodes of its compact range, of an actor its newest `seen_size` (u64)."""
 
@@ -72,7 +70,7 @@ class NotaryStore(Protocol):
         self,
         old_size: int,
         new: Sequenced,
-        heads: Iterable[Head],
+        heads: Iterable[Kept],
         streamed: Sequence[tuple[bytes, int]],
     ) -> None:
         """Make `new` the newest tree, with the heads that it changed, in one transaction.
@@ -86,7 +84,7 @@ class NotaryStore(Protocol):
         """Return the root of the tree that was decided on at `size`, if one was."""
         ...
 
-    def heads(self) -> Iterator[Head]:
+    def heads(self) -> Iterator[Kept]:
         """Return every head of the newest tree."""
         ...
 

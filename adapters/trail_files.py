@@ -1,0 +1,93 @@
+"""The trail's folder on a disk: files written whole, made durable, and then named."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from domain.errors import Unavailable
+
+CHECKPOINT = "checkpoint"
+_NEW = ".new"
+
+
+class FolderTrailFiles:
+    """See the port `TrailFiles`."""
+
+    def __init__(self, folder: Path) -> None:
+        """Use `folder`, which is made at the first write."""
+        self._folder = folder
+        self._made: set[Path] = set()
+
+    def read(self, path: str) -> bytes | None:
+        """Return the file at `path`, or None."""
+        if any(part.startswith(".") for part in path.split("/")):
+            return None
+        with _io():
+            try:
+                return (self._folder / path).read_bytes()
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                return None
+
+    def write(self, files: Mapping[str, bytes]) -> None:
+        """Write and sync every file, name them, then sync their folders: one sync a folder."""
+        with _io():
+            folders = set()
+            for path, data in files.items():
+                target = self._folder / path
+                self._make(target.parent)
+                folders.add(target.parent)
+                _write(target.with_name(target.name + _NEW), data)
+            for path in files:
+                target = self._folder / path
+                target.with_name(target.name + _NEW).replace(target)
+            for folder in folders:
+                _sync(folder)
+
+    def publish(self, checkpoint: bytes) -> None:
+        """Put `checkpoint` in place of the published one."""
+        self.write({CHECKPOINT: checkpoint})
+
+    def remove(self, folders: Iterable[str]) -> None:
+        """Remove folders of partial tiles."""
+        with _io():
+            for path in folders:
+                folder = self._folder / path
+                if folder.is_dir():
+                    for file in folder.iterdir():
+                        file.unlink()
+                    folder.rmdir()
+                    self._made.discard(folder)
+
+    def _make(self, folder: Path) -> None:
+        if folder in self._made:
+            return
+        if not folder.is_dir():
+            self._make(folder.parent)
+            folder.mkdir(mode=0o700, exist_ok=True)
+            _sync(folder.parent)
+        self._made.add(folder)
+
+
+def _write(file: Path, data: bytes) -> None:
+    handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(handle, "wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(handle)
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _io() -> Iterator[None]:
+    try:
+        yield
+    except OSError as e:
+        raise Unavailable("TRAIL_FILES", f"the trail's disk answered {e.strerror}") from e

@@ -1,0 +1,1 @@
+"""The notary: one order of entries, a tree over them, and checkpoints that witnesses cosign."""

@@ -1,0 +1,66 @@
+"""The trail's folder as a tree of one size: its nodes, entries and bodies."""
+
+from collections.abc import Callable
+
+from domain.errors import Corrupt
+from domain.notary import TrailFiles
+from domain.trail.merkle import HASH_SIZE, inclusion_proof
+from domain.trail.tiles import (
+    WIDTH,
+    TileNodes,
+    body_path,
+    decode_bodies,
+    decode_entries,
+    entries_path,
+)
+
+_PARTIAL = ".p/"
+
+
+class Tree:
+    """What the files hold of the tree of `size`; `Corrupt` TRAIL_FILE_MISSING if one is gone."""
+
+    def __init__(self, files: TrailFiles, size: int) -> None:
+        """Read nothing yet."""
+        self._files = files
+        self.size = size
+        self.nodes = TileNodes(self._tile, size)
+
+    def entry(self, index: int) -> bytes:
+        """Return the entry at `index`."""
+        return self._item(index, entries_path, decode_entries)
+
+    def body(self, index: int) -> bytes:
+        """Return the body of the entry at `index`."""
+        return self._item(index, body_path, decode_bodies)
+
+    def inclusion(self, index: int) -> tuple[bytes, ...]:
+        """Return the inclusion proof of the entry at `index`."""
+        return tuple(inclusion_proof(index, self.size, self.nodes))
+
+    def _tile(self, path: str) -> bytes:
+        """Return a tile; once the full one is there, it stands for the partial one."""
+        found = self._files.read(path)
+        if found is None and _PARTIAL in path:
+            full, _, width = path.partition(_PARTIAL)
+            found = self._read(full)[: int(width) * HASH_SIZE]
+        return self._read(path) if found is None else found
+
+    def _item(
+        self,
+        index: int,
+        path: Callable[[int, int], str],
+        decode: Callable[[bytes, int, int], list[bytes]],
+    ) -> bytes:
+        number, place = divmod(index, WIDTH)
+        width = min(WIDTH, self.size - WIDTH * number)
+        data = self._files.read(path(number, width))
+        if data is None:
+            data, width = self._read(path(number, WIDTH)), WIDTH
+        return decode(data, number, width)[place]
+
+    def _read(self, path: str) -> bytes:
+        found = self._files.read(path)
+        if found is None:
+            raise Corrupt("TRAIL_FILE_MISSING", f"{path} is gone; restore the folder")
+        return found
