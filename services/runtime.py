@@ -227,9 +227,7 @@ class Mechanism:
                 continue
             news.cancel()
             now = now_ms()
-            latencies = [float(now - recorded) for recorded in step.recorded_ms]
-            for latency in latencies:
-                self.hub.metrics.projected(latency)
-            self.on_projected(latencies, seconds)
+            self.hub.projector_metrics.projected(step.events, now)
+            self.on_projected([float(now - recorded) for recorded in step.recorded_ms], seconds)
             signals.notify(step.seats)
             await asyncio.sleep(0)

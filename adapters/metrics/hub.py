@@ -64,12 +64,6 @@ class HubMetrics:
             buckets=(1, 2, 5, 10, 20, 50, 100, 200),
             registry=registry,
         )
-        self._projected = Histogram(
-            "nrm_projection_seconds",
-            "From recorded to readable in every feed.",
-            buckets=FAST,
-            registry=registry,
-        )
         self._decisions = Counter(
             "nrm_consent_decisions",
             "Consent decisions explained to an agency, by reason code.",
@@ -102,10 +96,6 @@ class HubMetrics:
         """Note one commit."""
         self._commit.observe(seconds)
         self._batch.observe(actions)
-
-    def projected(self, latency_ms: float) -> None:
-        """Note how long one event took to be readable."""
-        self._projected.observe(latency_ms / 1000)
 
     def decided(self, code: str) -> None:
         """Count one consent decision that was explained."""

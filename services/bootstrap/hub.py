@@ -6,7 +6,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from adapters.metrics import ClockMetrics, HubMetrics
+from adapters.metrics import ClockMetrics, HubMetrics, ProjectorMetrics
 from adapters.signing import check_public_key
 from adapters.sqlite.event_store import SqliteEventStore
 from adapters.sqlite.feeds import SqliteFeeds
@@ -33,7 +33,6 @@ class HubParts:
     """A hub and what stands behind its HTTP face."""
 
     hub: Hub
-    metrics: HubMetrics
     store: EventStore
     feeds: Feeds
     book: CaseBook
@@ -45,6 +44,7 @@ class WholeHub(HubParts):
 
     projector: Projector
     clocks: Clocks
+    projector_metrics: ProjectorMetrics
     clock_metrics: ClockMetrics
 
 
@@ -91,12 +91,15 @@ def build_hub(parts: Parts, address: str) -> WholeHub:
         return store.head() - projector.position
 
     apart = _build(parts, address, store=store, feeds=feeds, book=book, lag=lag)
-    clocks, clock_metrics = build_clocks(parts, store, book), ClockMetrics(apart.hub.metrics)
+    clocks, registry = build_clocks(parts, store, book), apart.hub.metrics
+    projector_metrics, clock_metrics = ProjectorMetrics(registry), ClockMetrics(registry)
+    projector_metrics.watch(dict, lambda: projector.stalled)
     clock_metrics.watch(clocks.overdue_since)
     return WholeHub(
         **{name: getattr(apart, name) for name in HubParts.__slots__},
         projector=projector,
         clocks=clocks,
+        projector_metrics=projector_metrics,
         clock_metrics=clock_metrics,
     )
 
@@ -169,4 +172,4 @@ def _build(
         lag=lag,
         custodian=CUSTODIAN,
     )
-    return HubParts(hub=hub, metrics=metrics, store=store, feeds=feeds, book=book)
+    return HubParts(hub=hub, store=store, feeds=feeds, book=book)

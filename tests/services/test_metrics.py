@@ -99,7 +99,7 @@ async def test_every_metric_of_these_processes_is_documented_and_there(
 ) -> None:
     _, after = pages
     for name, page in after.items():
-        runs = {"hub": {"hub", "clocks"}}.get(name, {name.split()[0]})
+        runs = {"hub": {"hub", "projector", "clocks"}}.get(name, {name.split()[0]})
         there = {f.name for f in text_string_to_metric_families(page) if f.name.startswith("nrm_")}
         assert there == {m.name for m in documented() if runs & m.processes}
 
@@ -113,6 +113,7 @@ async def test_every_metric_of_these_processes_is_documented_and_there(
         ("hub", "nrm_commit_actions_sum", {}),
         ("hub", "nrm_store_events", {}),
         ("hub", "nrm_projection_seconds_count", {}),
+        ("hub", "nrm_withdrawal_seconds_count", {"place": "feeds"}),
         ("hub", "nrm_fields_disclosed_total", {"category": "IDENTITY"}),
         ("hub", "nrm_fields_withheld_total", {"category": "IDENTITY"}),
         ("hub", "nrm_consent_decisions_total", {"code": "P01"}),
