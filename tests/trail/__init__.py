@@ -1,0 +1,1 @@
+"""Logs as ours are written, before programs that others wrote."""

@@ -1,0 +1,131 @@
+"""Tessera's fsck, a Go program that shares no code with ours, judges the logs that we write.
+
+tests/trail/fsck pins it as a tool of a Go module: `go get -tool` of another version updates it.
+"""
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from domain.trail.checkpoint import Checkpoint
+from domain.trail.notes import to_base64
+from tests.servers import missing
+from tests.trail.writing import SIGNER, GrowingLog
+
+FSCK = "github.com/transparency-dev/tessera/cmd/fsck"
+SIZES = [1, 2, 255, 256, 257, 65_535, 65_536, 65_537, 70_000, 1_000_000]
+BUILD_SECONDS = 280
+JUDGE_SECONDS = 120
+"""fsck 1.0.4 waits for ever once each of its workers has met a bad tile."""
+
+
+@pytest.fixture(scope="session")
+def fsck(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build fsck once; without Go, skip, or fail in CI."""
+    go = shutil.which("go")
+    if go is None:
+        missing("tessera fsck", "go is not on the PATH: install Go 1.24 or newer")
+    program = tmp_path_factory.mktemp("fsck") / "fsck"
+    done = subprocess.run(  # noqa: S603 - our own arguments
+        [go, "build", "-buildvcs=false", "-mod=readonly", "-o", str(program), FSCK],
+        cwd=Path(__file__).parent / "fsck",
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=BUILD_SECONDS,
+    )
+    if done.returncode:
+        missing("tessera fsck", f"Go 1.24 or newer does not build it: {done.stderr[-500:]}")
+    return program
+
+
+def verdict(fsck: Path, folder: Path) -> str:
+    """Return what fsck says about the log in `folder`; it exits with 0 whatever it found."""
+    vkey = folder / "log.vkey"
+    vkey.write_text(SIGNER.key.text)
+    done = subprocess.run(  # noqa: S603 - our own arguments
+        [
+            str(fsck),
+            f"--storage_url={folder.as_uri()}/",
+            f"--public_key={vkey}",
+            "--ui=false",
+            "--N=4",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=JUDGE_SECONDS,
+    )
+    return done.stderr
+
+
+def accepted(said: str, checkpoint: Checkpoint) -> bool:
+    """Say whether fsck found the whole log of this checkpoint in good order."""
+    root = f"{to_base64(checkpoint.root)} ({checkpoint.root.hex()})"
+    found = f"Successfully fsck'd log with size {checkpoint.size} and root {root}"
+    return found in said and "fsck failed" not in said
+
+
+def test_a_growing_log_is_accepted_at_every_size(fsck: Path, tmp_path: Path) -> None:
+    log = GrowingLog(tmp_path)
+    for size in SIZES:
+        checkpoint = log.grow(size)
+        said = verdict(fsck, tmp_path)
+        assert accepted(said, checkpoint), said
+
+
+def flip(path: str, at: int) -> Callable[[GrowingLog, Checkpoint], None]:
+    """Return a change of one bit of the byte `at` in a file."""
+
+    def change(log: GrowingLog, _: Checkpoint) -> None:
+        file = log.folder / path
+        data = bytearray(file.read_bytes())
+        data[at] ^= 1
+        file.write_bytes(data)
+
+    return change
+
+
+def sign_size(size: int) -> Callable[[GrowingLog, Checkpoint], None]:
+    """Return a change of the size, signed by the log itself."""
+
+    def change(log: GrowingLog, checkpoint: Checkpoint) -> None:
+        log.publish(checkpoint._replace(size=size))
+
+    return change
+
+
+def edit_size(log: GrowingLog, _: Checkpoint) -> None:
+    """Change the size and leave the signature."""
+    file = log.folder / "checkpoint"
+    file.write_bytes(file.read_bytes().replace(b"\n300\n", b"\n256\n"))
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (flip("tile/entries/000", 300), "tile/0/000: log has"),
+        (flip("tile/entries/001.p/44", -1), "tile/0/001.p/44: log has"),
+        (flip("tile/0/000", 31), "tile/0/000: log has"),
+        (flip("tile/0/001.p/44", 0), "tile/0/001.p/44: log has"),
+        (flip("tile/1/000.p/1", 16), "tile/1/000.p/1: log has"),
+        (edit_size, "failed to fetch and verify checkpoint"),
+        (sign_size(256), "calculated root"),
+        (sign_size(299), "error while streaming bundles"),
+    ],
+)
+def test_a_changed_log_is_refused(
+    fsck: Path, tmp_path: Path, change: Callable[[GrowingLog, Checkpoint], None], why: str
+) -> None:
+    log = GrowingLog(tmp_path)
+    log.grow(256)
+    checkpoint = log.grow(300)
+    assert accepted(verdict(fsck, tmp_path), checkpoint)
+    change(log, checkpoint)
+    said = verdict(fsck, tmp_path)
+    assert "fsck failed" in said
+    assert why in said
+    assert "Successfully" not in said
