@@ -1,0 +1,158 @@
+"""The contract of `NotaryStore`: one tree of each size, and nothing half written."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.sqlite.notary_store import SqliteNotaryStore
+from domain.errors import Conflict
+from domain.notary import Kept, NotaryStore, Posted, Sequenced, Sources
+from domain.trail.heads import Head
+from domain.trail.merkle import EMPTY_ROOT, Range, leaf
+from tests.agencies import sha
+from tests.contracts.making import statement
+
+Opens = Callable[[], NotaryStore]
+
+
+@pytest.fixture(params=["sqlite"])
+def opens(tmp_path: Path) -> Iterator[Opens]:
+    """Return what opens the one store, as a process that starts anew does."""
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(closing(SqliteNotaryStore(str(tmp_path / "notary.db"))))
+
+
+@pytest.fixture
+def store(opens: Opens) -> NotaryStore:
+    return opens()
+
+
+def tree(size: int, label: str = "", **sources: int) -> Sequenced:
+    leaves = [leaf(f"{label}{i}".encode()) for i in range(size)]
+    return Sequenced(Range().extend(leaves), Sources(**sources), 1_000 + size)
+
+
+def kept(name: str, count: int, kind: str = "s", more: bytes = b"") -> Kept:
+    return Kept(kind, sha(name), Head(count, sha(f"{name} {count}"), count), more)
+
+
+def posted(label: str, seq: int = 0, by: str = "reader") -> Posted:
+    said = statement(label, by=by, seq=seq)
+    return Posted(statement=said, signature=2 * sha(label), body=label.encode())
+
+
+def moved(store: NotaryStore, old: int, new: Sequenced, *heads: Kept, streamed: Any = ()) -> None:
+    store.advance(old, new, heads, streamed)
+
+
+def test_a_new_store_has_the_empty_tree(store: NotaryStore) -> None:
+    assert store.newest() == Sequenced()
+    assert store.newest().tree.root == EMPTY_ROOT
+    assert list(store.heads()) == []
+
+
+def test_a_tree_comes_back_whole_after_a_new_start(opens: Opens) -> None:
+    new = tree(7, position=3, refusal=2, intake=1)
+    moved(opens(), 0, new)
+    assert opens().newest() == new
+
+
+def test_a_tree_that_goes_on_from_another_than_the_newest_is_a_conflict(store: NotaryStore) -> None:
+    moved(store, 0, tree(3))
+    for old in (0, 2, 4):
+        with pytest.raises(Conflict, match="TREE_MOVED"):
+            moved(store, old, tree(9, "other"), kept("stream", 1), streamed=[(sha("stream"), 0)])
+    assert store.newest() == tree(3)
+    assert list(store.heads()) == []
+    assert store.streamed(sha("stream")) == []
+
+
+def test_there_is_never_a_second_root_for_a_size(store: NotaryStore) -> None:
+    moved(store, 0, tree(3))
+    with pytest.raises(Conflict, match="TREE_MOVED"):
+        moved(store, 3, tree(3, "other"))
+    assert store.root_at(3) == tree(3).tree.root
+
+
+def test_of_two_that_go_on_from_one_tree_one_does(opens: Opens) -> None:
+    stores, done = [opens(), opens()], list[str]()
+
+    def work(number: int) -> None:
+        try:
+            moved(stores[number], 0, tree(5, str(number)))
+            done.append("moved")
+        except Conflict:
+            done.append("refused")
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(done) == ["moved", "refused"]
+
+
+def test_the_roots_of_all_sizes_are_known_and_no_others(store: NotaryStore) -> None:
+    moved(store, 0, tree(3))
+    moved(store, 3, tree(8))
+    assert store.root_at(3) == tree(3).tree.root
+    assert store.root_at(8) == tree(8).tree.root
+    assert store.root_at(5) is None
+
+
+def test_a_head_is_replaced_by_its_newer_one(store: NotaryStore) -> None:
+    feed = kept("feed", 4, kind="f", more=b"nodes")
+    moved(store, 0, tree(3), kept("a", 1), kept("a", 1, kind="a"), feed)
+    moved(store, 3, tree(8), kept("a", 2))
+    found = {(k.kind, k.name): k for k in store.heads()}
+    assert found == {
+        ("s", sha("a")): kept("a", 2),
+        ("a", sha("a")): kept("a", 1, kind="a"),
+        ("f", sha("feed")): feed,
+    }
+
+
+def test_a_stream_lists_its_entries_in_the_order_of_the_log(store: NotaryStore) -> None:
+    ours, other = sha("ours"), sha("other")
+    moved(store, 0, tree(4), streamed=[(ours, 0), (other, 1), (ours, 2)])
+    moved(store, 4, tree(8), streamed=[(ours, 4), (other, 6)])
+    assert list(store.streamed(ours)) == [0, 2, 4]
+    assert list(store.streamed(ours, after=1)) == [2, 4]
+    assert list(store.streamed(ours, after=3)) == []
+    assert list(store.streamed(sha("nobody"))) == []
+
+
+def test_what_readers_post_is_numbered_without_gaps(opens: Opens) -> None:
+    store = opens()
+    assert [store.take(posted(f"receipt {n}", n)) for n in range(3)] == [1, 2, 3]
+    found = opens().waiting(1, 10)
+    assert found == [posted(f"receipt {n}", n)._replace(number=n + 1) for n in (1, 2)]
+    assert store.waiting(0, 2) == [posted(f"receipt {n}", n)._replace(number=n + 1) for n in (0, 1)]
+
+
+def test_what_is_posted_twice_is_kept_once(store: NotaryStore) -> None:
+    assert store.take(posted("receipt")) == store.take(posted("receipt")) == 1
+    assert len(store.waiting(0, 10)) == 1
+
+
+def test_two_statements_of_one_number_are_not_both_kept(store: NotaryStore) -> None:
+    store.take(posted("receipt"))
+    with pytest.raises(Conflict, match="READER_SEQ"):
+        store.take(posted("another"))
+    assert store.take(posted("of another reader", by="another reader")) == 2
+
+
+def test_the_newest_of_a_reader_is_known(store: NotaryStore) -> None:
+    assert store.posted(actor_of(posted("receipt"))) is None
+    store.take(posted("receipt", 0))
+    store.take(posted("challenge", 1))
+    found = store.posted(actor_of(posted("receipt")))
+    assert found == posted("challenge", 1)._replace(number=2)
+
+
+def actor_of(one: Posted) -> bytes:
+    return one.statement[68:100]
