@@ -4,20 +4,34 @@ No secret is in it. Parts that run apart each have a copy, `trust.json` in their
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
+from typing import Any
 
 from domain.errors import Malformed
+from domain.sealing.ports import OPENING_KEY_SIZE
+
+REGISTRAR = "registrars/"
+"""What a registrar's name begins with in a share."""
+_REGISTRARS = 2
+"""Every registry fact is approved by two."""
+_SIGNING_KEY_SIZE = 32
+_SIZES = {
+    "operator": _SIGNING_KEY_SIZE,
+    "custodian": _SIGNING_KEY_SIZE,
+    "custodian_opening": OPENING_KEY_SIZE,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trust:
-    """Ed25519 keys of 32 bytes, and the custodian's MLKEM768-X25519 key."""
+    """Ed25519 keys of 32 bytes, and the custodian's MLKEM768-X25519 key of 1216."""
 
     hub: str
     """Name of the hub that they are pinned for."""
     registrars: Mapping[str, bytes]
-    """Id -> key of whoever approves registry facts."""
+    """Id -> key of the two who approve registry facts."""
     operator: bytes
     """Key of the coordinator, who writes them down."""
     custodian: bytes
@@ -35,17 +49,63 @@ class Trust:
         return json.dumps(document, indent=1) + "\n"
 
     @classmethod
-    def loads(cls, text: str) -> "Trust":
+    def loads(cls, text: str | bytes) -> "Trust":
         """Return the keys in `text`; `Malformed` TRUST when it is not just them."""
         try:
-            document = json.loads(text)
-            trust = cls(
-                hub=document.pop("hub"),
-                registrars={n: bytes.fromhex(k) for n, k in document.pop("registrars").items()},
-                **{name: bytes.fromhex(key) for name, key in document.items()},
-            )
-        except (ValueError, TypeError, AttributeError, KeyError) as e:
-            raise Malformed(
-                "TRUST", "trust.json is damaged; get it again from the coordinator"
-            ) from e
-        return trust
+            keys = _object(text)
+            return _trust(keys.pop("hub", None), keys.pop("registrars", None), keys)
+        except ValueError as e:
+            message = f"trust.json is damaged ({e}); get it again from the coordinator"
+            raise Malformed("TRUST", message) from e
+
+    @classmethod
+    def joined(cls, hub: str, shares: Iterable[str | bytes]) -> "Trust":
+        """Return the keys of `hub` from what each body gave of its own, as `nrm-hub keys` prints.
+
+        A share is a JSON object: `custodian`, `custodian_opening`, `operator` or `registrars/NAME`
+        -> key in hex. `Malformed` TRUST_SHARES when a key is damaged, missing or given twice.
+        """
+        try:
+            keys: dict[str, object] = {}
+            for name, key in chain.from_iterable(_object(share).items() for share in shares):
+                if name in keys:
+                    raise ValueError(f"{name!r} is given twice")
+                keys[name] = key
+            approving = [name for name in keys if name.startswith(REGISTRAR)]
+            registrars = {name.removeprefix(REGISTRAR): keys.pop(name) for name in approving}
+            return _trust(hub, registrars, keys)
+        except ValueError as e:
+            message = f"{e}; give the files that `nrm-hub keys` printed, one of each part"
+            raise Malformed("TRUST_SHARES", message) from e
+
+
+def _object(text: str | bytes) -> dict[str, Any]:
+    try:
+        return dict(json.loads(text).items())
+    except (ValueError, AttributeError, RecursionError) as e:
+        raise ValueError("no JSON object") from e
+
+
+def _trust(hub: object, registrars: object, keys: Mapping[str, object]) -> Trust:
+    """Return them as they are to be; ValueError says what is wrong with them."""
+    if not isinstance(hub, str) or not isinstance(registrars, dict):
+        raise ValueError("hub or registrars missing")  # noqa: TRY004 - of a file, not a program
+    if missing := _SIZES.keys() - keys.keys():
+        raise ValueError(f"{', '.join(sorted(missing))} missing")
+    if keys.keys() != _SIZES.keys():
+        raise ValueError("something else is in it")
+    approving = {n: _key(f"registrar {n!r}", k, _SIGNING_KEY_SIZE) for n, k in registrars.items()}
+    if not len(set(approving.values())) == len(approving) == _REGISTRARS:
+        raise ValueError(f"there are {_REGISTRARS} registrars, each with a key of its own")
+    pinned = {name: _key(name, keys[name], size) for name, size in _SIZES.items()}
+    return Trust(hub=hub, registrars=approving, **pinned)
+
+
+def _key(whose: str, text: object, size: int) -> bytes:
+    try:
+        key = bytes.fromhex(text)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        key = b""
+    if len(key) != size:
+        raise ValueError(f"the key of {whose} is not {size} bytes in hex")
+    return key

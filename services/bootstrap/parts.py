@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import json
 import os
 import secrets
 import time
@@ -23,7 +24,7 @@ from domain.secret import Secret
 from domain.standing import Key, Period
 from schemas.language import AvroLanguage
 from services.directory import Directory
-from services.trust import Trust
+from services.trust import REGISTRAR, Trust
 
 if TYPE_CHECKING:
     from adapters.kafka.client import Broker
@@ -32,6 +33,12 @@ CUSTODIAN = "custodian"
 COORDINATOR = "gb-coordinator"
 GC_THRESHOLDS = (100_000, 20, 20)
 REGISTRARS = ("registrar-a", "registrar-b")
+PINNED = {
+    CUSTODIAN: CUSTODIAN,
+    f"gateways/{COORDINATOR}": "operator",
+    **{name: name for name in (f"{REGISTRAR}{registrar}" for registrar in REGISTRARS)},
+}
+"""Each part whose keys everybody pins -> what its share calls its signing key."""
 TRUST = "trust.json"
 
 
@@ -199,23 +206,47 @@ class Parts:
     def trust(self) -> Trust:
         """Return the pinned public keys: trust.json, or the keys that lie here, if all do."""
         if self._trust is None:
-            path = self.settings.data / TRUST
-            self._trust = Trust.loads(path.read_text("utf-8")) if path.exists() else self.own_keys()
+            there = (self.settings.data / TRUST).exists()
+            self._trust = self.require_trust() if there else self.own_keys()
         return self._trust
+
+    def require_trust(self) -> Trust:
+        """Return what trust.json pins; `Refused` where it is missing or another hub's.
+
+        A part that runs apart calls it first: other parts never pin keys that were only made here.
+        """
+        path = self.settings.data / TRUST
+        try:
+            found = Trust.loads(path.read_bytes())
+        except FileNotFoundError as e:
+            message = f"{path} is missing: get it from the coordinator (docs/operating.md)"
+            raise Refused("TRUST_MISSING", message) from e
+        except OSError as e:
+            raise Malformed("TRUST", f"{path} cannot be read: {e.strerror}") from e
+        if found.hub != self.settings.hub_id:
+            message = f"{path} is for {found.hub!r}, and NRM_HUB_ID is {self.settings.hub_id!r}"
+            raise Refused("TRUST_OF_ANOTHER_HUB", message)
+        return found
+
+    def share(self, part: str) -> str:
+        """Return the public keys of a part that everybody pins, for `Trust.joined`.
+
+        They are made if they are not there. `Malformed` PART for a part that nobody pins.
+        """
+        if part not in PINNED:
+            raise Malformed("PART", f"say one of: {', '.join(PINNED)}")
+        keys = {PINNED[part]: self.public_key(part).hex()}
+        if part == CUSTODIAN:
+            seed = self.secret(part, "opening").reveal()
+            keys["custodian_opening"] = self.sealing.opening_key(seed).hex()
+        return json.dumps(keys) + "\n"
 
     def own_keys(self) -> Trust:
         """Return the public keys of the registrars, the operator and the custodian kept here.
 
         They are made if they are not there: so does the embedded mechanism, which runs them all.
         """
-        opening = self.secret("custodian", "opening").reveal()
-        return Trust(
-            hub=self.settings.hub_id,
-            registrars={name: self.public_key(f"registrars/{name}") for name in REGISTRARS},
-            operator=self.public_key(f"gateways/{COORDINATOR}"),
-            custodian=self.public_key("custodian"),
-            custodian_opening=self.sealing.opening_key(opening),
-        )
+        return Trust.joined(self.settings.hub_id, [self.share(part) for part in PINNED])
 
     def registrars(self) -> Mapping[str, bytes]:
         """Return the pinned registrars, id -> public key."""

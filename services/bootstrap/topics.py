@@ -31,6 +31,7 @@ def admin(parts: Parts) -> Admin:
 async def seats(parts: Parts, hub: str) -> tuple[Seat, ...]:
     """Return the seats in force, by the registry of the hub at `hub`, or of the database."""
     if hub:
+        parts.require_trust()
         found, now = await registry(parts, {"hub": hub})
         return seats_of(found, now)
     return seats_of(_stored(parts), now_ms())

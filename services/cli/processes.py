@@ -5,14 +5,19 @@ import logging
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from domain.errors import Malformed
 from services import apart
 from services.bootstrap import Parts
-from services.cli.common import DATA, Data, do, out, parts_of, stopping
+from services.bootstrap.parts import PINNED
+from services.cli.common import DATA, Data, T, do, out, parts_of, stopping
+from services.trust import Trust
+
+if TYPE_CHECKING:
+    from services.bootstrap.workers import Working
 
 Listen = Annotated[
     str, typer.Option("--listen", envvar="NRM_LISTEN", help="Where to serve HTTP, as host:port.")
@@ -37,8 +42,10 @@ def hub(listen: Listen, address: Address = "", data: Data = DATA) -> None:
 
 def custodian(listen: Listen, hub: HubAddress, address: Address = "", data: Data = DATA) -> None:
     """Serve the custodian: release keys on consent, take them back on withdrawal."""
-    reached = address or _at(listen)
-    _serve(data, lambda p, stop: apart.run_custodian(p, listen, reached, hub, stop=stop))
+    _serve(
+        data,
+        lambda p, stop: apart.run_custodian(p, listen, address or _at(listen), hub, stop=stop),
+    )
 
 
 def gateway(
@@ -58,12 +65,16 @@ def gateway(
 
 def relay(listen: Listen, data: Data = DATA) -> None:
     """Publish the event store to Kafka, in order, each event once."""
-    _work(data, listen, "build_relay")
+    from services.bootstrap.workers import build_relay  # noqa: PLC0415 - loads Kafka's client
+
+    _work(data, listen, build_relay)
 
 
 def feed_relay(listen: Listen, data: Data = DATA) -> None:
     """Publish every seat's feed to the seat's own topic."""
-    _work(data, listen, "build_feed_relay")
+    from services.bootstrap.workers import build_feed_relay  # noqa: PLC0415 - loads Kafka's client
+
+    _work(data, listen, build_feed_relay)
 
 
 def projector(
@@ -72,9 +83,12 @@ def projector(
     data: Data = DATA,
 ) -> None:
     """Project the log into feeds. There may be several; with Kafka they share its partitions."""
-    if source not in {"kafka", "store"}:
+    from services.bootstrap import workers  # noqa: PLC0415 - loads Kafka's client
+
+    builds = {"kafka": workers.build_kafka_projector, "store": workers.build_store_projector}
+    if source not in builds:
         raise typer.BadParameter("--source is kafka or store")
-    _work(data, listen, f"build_{source}_projector")
+    _work(data, listen, builds[source])
 
 
 def clocks(
@@ -89,9 +103,26 @@ def clocks(
     _serve(data, lambda p, stop: apart.run_clocks(p, listen, coordinator, stop=stop))
 
 
-def trust(data: Data = DATA) -> None:
-    """Print trust.json: the public keys that every part pins, from the keys that lie here."""
-    print(parts_of(data).own_keys().dumps(), end="")
+def keys(
+    part: Annotated[str, typer.Argument(help=f"One of {', '.join(PINNED)}.")],
+    data: Data = DATA,
+) -> None:
+    """Make the keys of a part that everybody pins, if there are none, and print its share."""
+    print(_done(lambda: parts_of(data).share(part)), end="")
+
+
+def trust(
+    shares: Annotated[
+        list[Path], typer.Argument(help="Files that `nrm-hub keys` printed, one of each part.")
+    ],
+    data: Data = DATA,
+) -> None:
+    """Print trust.json: the public keys that every part pins, joined from all bodies' shares."""
+
+    def joined() -> Trust:
+        return Trust.joined(parts_of(data).settings.hub_id, [_read(share) for share in shares])
+
+    print(_done(joined).dumps(), end="")
 
 
 def rebuild(
@@ -104,10 +135,16 @@ def rebuild(
     """Build the feeds anew beside the live ones, compare, and switch; readers notice nothing."""
     from services.bootstrap import workers  # noqa: PLC0415 - loads Kafka's client
 
-    parts = parts_of(data)
+    parts = _done(lambda: parts_of(data))
+    _done(parts.require_trust)
     if from_kafka:
-        do(asyncio.to_thread(lambda: _say(workers.restore(parts, _progress))))
-    do(asyncio.to_thread(lambda: _say(workers.rebuild(parts, _progress))))
+        found = _done(lambda: workers.restore(parts, _progress))
+        print(
+            f"restored from Kafka: events={found.events} cases={found.cases}"
+            f" refusals={found.refusals} store={found.incarnation}"
+        )
+    position = _done(lambda: workers.rebuild(parts, _progress))
+    print(f"feeds rebuilt up to position {position} and switched; they are as they were")
 
 
 def skip(
@@ -120,9 +157,16 @@ def skip(
     """Let a lane of the projection pass over one record on Kafka; what, who and why is kept."""
     from services.bootstrap import workers  # noqa: PLC0415 - loads Kafka's client
 
-    parts = parts_of(data)
-    made = do(asyncio.to_thread(workers.skip, parts, lane, offset, by=by, reason=reason))
+    parts = _done(lambda: parts_of(data))
+    made = _done(lambda: workers.skip(parts, lane, offset, by=by, reason=reason))
     print(f"lane {made.lane} goes on after offset {made.offset}, SHA-256 {made.digest.hex()}")
+
+
+def _read(share: Path) -> bytes:
+    try:
+        return share.read_bytes()
+    except OSError as e:
+        raise Malformed("TRUST_SHARES", f"{share} cannot be read: {e.strerror}") from e
 
 
 def _progress(done: int, total: int) -> None:
@@ -130,15 +174,14 @@ def _progress(done: int, total: int) -> None:
         print(f"\r{done} of {total} events", end="", file=sys.stderr, flush=True)
 
 
-def _say(found: object) -> None:
-    print(found)
+def _done(work: Callable[[], T]) -> T:
+    """Return what `work` does in a thread; an error of ours becomes one line and an exit code."""
+    return do(asyncio.to_thread(work))
 
 
-def _work(data: Path, listen: str, build: str) -> None:
-    from services.bootstrap import workers  # noqa: PLC0415 - loads Kafka's client
-
+def _work(data: Path, listen: str, build: "Callable[[Parts], Working]") -> None:
     def work(parts: Parts, stop: asyncio.Event) -> Coroutine[Any, Any, None]:
-        built = getattr(workers, build)(parts)
+        built = build(parts)
         return apart.run_worker(built.worker, built.app, listen, stop=stop)
 
     _serve(data, work)
@@ -153,7 +196,9 @@ def _serve(data: Path, work: Work) -> None:
     )
 
     async def run() -> None:
-        await work(parts_of(data), stopping())
+        parts = parts_of(data)
+        parts.require_trust()
+        await work(parts, stopping())
 
     do(run())
 
@@ -173,6 +218,7 @@ processes = (
     feed_relay,
     projector,
     clocks,
+    keys,
     trust,
     rebuild,
     skip,

@@ -17,6 +17,7 @@ from adapters.kafka.names import Names
 from domain.secret import Secret
 from domain.vocabulary import Seat
 from services.bootstrap import COORDINATOR, Parts, Settings
+from services.bootstrap.parts import TRUST
 from services.local.access import GivenBrokers
 from services.local.brokers import Brokers
 from services.local.processes import Process, free_ports, until
@@ -118,7 +119,8 @@ class Apart:
         self.brokers = brokers
         self.database = database
         self.parts = Parts(Settings(data=folder / "data", hub_id=hub_id))
-        self.parts.own_keys()
+        trust = self.parts.own_keys().dumps()
+        (folder / "data" / TRUST).write_text(trust, "utf-8")
         self.town = Town(self.parts, pairs, pairs)
         for agency in (COORDINATOR, *self.town.openers, *self.town.providers):
             self.town.sealer(agency)
