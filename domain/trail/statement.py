@@ -42,6 +42,9 @@ class Kind(IntEnum):
     ERASURE = 4
     KEY = 5
     AUDIT = 6
+    EPOCH = 7
+    """Signed by nobody but the checkpoint; it has a layout of its own."""
+    ANCHOR = 8
 
 
 class Statement(NamedTuple):
@@ -106,6 +109,23 @@ def stream_tag(case_id: str) -> bytes:
     return hashlib.sha256(b"nrm-trail/v1/stream\n" + UUID(case_id).bytes).digest()
 
 
+@lru_cache(maxsize=4096)
+def disclosure_stream(case_id: str) -> bytes:
+    """Return the 32-byte tag of what was disclosed, received and asked about a case.
+
+    A stream of its own, so that the hub's records never race with an agency's action.
+    """
+    return hashlib.sha256(b"nrm-trail/v1/disclosures\n" + UUID(case_id).bytes).digest()
+
+
 def actor_id(signing_key: bytes) -> bytes:
     """Return the 32-byte id of an actor: H(context || 0x01 (Ed25519) || public key)."""
     return hashlib.sha256(b"nrm-trail/v1/actor\n\x01" + signing_key).digest()
+
+
+def reader_id(signing_key: bytes) -> bytes:
+    """Return the 32-byte id under which the same key confirms what it read.
+
+    A chain of its own, so that reading never races with writing.
+    """
+    return hashlib.sha256(b"nrm-trail/v1/reader\n\x01" + signing_key).digest()

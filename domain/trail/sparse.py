@@ -1,0 +1,161 @@
+"""A sparse Merkle tree over 32-byte keys (reference audit 5.1).
+
+An empty subtree is 32 zero bytes, a subtree of one key H(02 || key || value) at any depth, any
+other H(03 || left || right); bits of the key from the highest on, 0 to the left. Equal contents,
+equal root, whatever the order in which they came.
+
+The first bits of a key pick its slot, and over the slots each level of the tree is one array.
+So a root costs about log2(keys) hashes for each key that changed, fewer where their paths meet,
+and the tree takes some 150 bytes a key. There are as many slots as keys or up to twice as many:
+when keys outgrow them, the next root is made anew from all keys.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from hashlib import sha256
+
+EMPTY = bytes(32)
+"""Root of the empty tree."""
+KEY_BITS = 256
+_SIZE = 32
+_Slot = tuple[bytes, ...]
+
+
+def leaf(key: bytes, value: bytes) -> bytes:
+    """Return the hash of a subtree with one key."""
+    return sha256(b"\x02" + key + value).digest()
+
+
+def node(left: bytes, right: bytes) -> bytes:
+    """Return the hash of a subtree with several keys."""
+    return sha256(b"\x03" + left + right).digest()
+
+
+def bit(key: bytes, depth: int) -> int:
+    """Return whether `key` goes to the right below a node at `depth`, the root's being 0."""
+    return key[depth >> 3] >> (7 - (depth & 7)) & 1
+
+
+class SparseTree:
+    """The tree over keys whose values somebody else keeps; keys are never removed."""
+
+    def __init__(self, value: Callable[[bytes], bytes]) -> None:
+        """Start empty; `value` gives the 32-byte value of a key."""
+        self._value = value
+        self._added: list[bytes] = []
+        self._changed: set[bytes] = set()
+        self._size = 0
+        self._lay_out(())
+
+    def add(self, key: bytes) -> None:
+        """Take a key that is not in the tree."""
+        self._added.append(key)
+        self.change(key)
+
+    def change(self, key: bytes) -> None:
+        """Take note that `key` has another value."""
+        self._changed.add(key)
+
+    def root(self) -> bytes:
+        """Return the 32-byte root."""
+        self._settle()
+        return bytes(self._hashes[0])
+
+    def path(self, key: bytes) -> tuple[tuple[bytes, ...], bytes | None]:
+        """Return the siblings on the way to `key`, deepest first, and the key where it ends.
+
+        That is `key` itself, another, or None where nothing is.
+        """
+        self._settle()
+        depth, at, siblings = 0, 0, []
+        while depth < self._depth and self._counts[depth][at] > 1:
+            depth, at = depth + 1, 2 * at + bit(key, depth)
+            siblings.append(self._hash(depth, at ^ 1))
+        found = self._below(depth, at)
+        while len(found) > 1:
+            parts = _split(found, depth)
+            side, depth = bit(key, depth), depth + 1
+            siblings.append(self._subtree(parts[1 - side], depth))
+            found = parts[side]
+        return tuple(reversed(siblings)), found[0] if found else None
+
+    def _lay_out(self, keys: Collection[bytes]) -> None:
+        """Make as many slots as there are keys, or more, and put each key into its own."""
+        self._depth = max(len(keys) - 1, 0).bit_length()
+        sizes = [1 << depth for depth in range(self._depth + 1)]
+        self._counts = [bytearray(size) for size in sizes]
+        """For each level and place: 0 if no key is below, 1 if one is, 2 if more are."""
+        self._hashes = [bytearray(size * _SIZE) for size in sizes]
+        self._slots: list[_Slot] = [()] * sizes[-1]
+        self._place(keys)
+
+    def _place(self, keys: Iterable[bytes]) -> None:
+        for key in keys:
+            self._slots[self._slot(key)] += (key,)
+
+    def _settle(self) -> None:
+        if not self._changed:
+            return
+        changed, self._changed = self._changed, set()
+        added, self._added = self._added, []
+        self._size += len(added)
+        if self._size > len(self._slots):
+            self._lay_out([*(key for slot in self._slots for key in slot), *added])
+            touched = {at for at, slot in enumerate(self._slots) if slot}
+        else:
+            self._place(added)
+            touched = {self._slot(key) for key in changed}
+        self._hash_slots(touched)
+        self._hash_levels(touched)
+
+    def _hash_slots(self, touched: Iterable[int]) -> None:
+        counts, hashes = self._counts[-1], self._hashes[-1]
+        for at in touched:
+            keys = self._slots[at]
+            counts[at] = min(len(keys), 2)
+            hashes[at * _SIZE : at * _SIZE + _SIZE] = self._subtree(keys, self._depth)
+
+    def _hash_levels(self, touched: Iterable[int]) -> None:
+        for depth in range(self._depth, 0, -1):
+            below, hashes = self._hashes[depth], self._hashes[depth - 1]
+            counted, counts = self._counts[depth], self._counts[depth - 1]
+            touched = {at >> 1 for at in touched}
+            for at in touched:
+                left, end = at * 2 * _SIZE, at * 2 * _SIZE + 2 * _SIZE
+                found = counted[2 * at] + counted[2 * at + 1]
+                if found > 1:
+                    counts[at] = 2
+                    hashed = sha256(b"\x03" + below[left:end]).digest()
+                else:
+                    counts[at] = 1
+                    # One side has the only key, the other is all zeros.
+                    start = left if counted[2 * at] else left + _SIZE
+                    hashed = bytes(below[start : start + _SIZE])
+                hashes[at * _SIZE : at * _SIZE + _SIZE] = hashed
+
+    def _subtree(self, keys: Sequence[bytes], depth: int) -> bytes:
+        if not keys:
+            return EMPTY
+        if len(keys) == 1:
+            return leaf(keys[0], self._value(keys[0]))
+        zeros, ones = _split(keys, depth)
+        return node(self._subtree(zeros, depth + 1), self._subtree(ones, depth + 1))
+
+    def _below(self, depth: int, at: int) -> _Slot:
+        """Return the keys below a place with one key at most, or those of a slot."""
+        while depth < self._depth and self._counts[depth][at]:
+            depth, at = depth + 1, 2 * at + (not self._counts[depth + 1][2 * at])
+        return self._slots[at] if self._counts[depth][at] else ()
+
+    def _hash(self, depth: int, at: int) -> bytes:
+        return bytes(self._hashes[depth][at * _SIZE : at * _SIZE + _SIZE])
+
+    def _slot(self, key: bytes) -> int:
+        return int.from_bytes(key[:4], "big") >> 32 - self._depth
+
+
+def _split(keys: Iterable[bytes], depth: int) -> tuple[_Slot, _Slot]:
+    zeros: list[bytes] = []
+    ones: list[bytes] = []
+    for key in keys:
+        (ones if bit(key, depth) else zeros).append(key)
+    return tuple(zeros), tuple(ones)
