@@ -157,6 +157,15 @@ class Witnessing(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SignedStatement:
+    """A RECEIPT or an AUDIT challenge as a reader posts it."""
+
+    statement: bytes
+    signature: bytes
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
     """Proof that a statement stands in the trail."""
 

@@ -88,7 +88,7 @@ def _document(title: str, endpoints: Sequence[Endpoint]) -> dict[str, Any]:
     found = dict(zip(map(_key, [*types, Problem]), schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
     for e in endpoints:
-        paths.setdefault(e.path, {})[e.method.lower()] = _operation(e, found)
+        paths.setdefault(e.path.replace(":path}", "}"), {})[e.method.lower()] = _operation(e, found)
     bearer = {"type": "http", "scheme": "bearer"}
     return {
         "openapi": "3.1.0",
@@ -120,7 +120,7 @@ def _operation(e: Endpoint, schemas: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _path_parameters(path: str) -> list[dict[str, Any]]:
-    names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
+    names = [part[1:-1].removesuffix(":path") for part in path.split("/") if part.startswith("{")]
     text = {"type": "string"}
     return [{"name": n, "in": "path", "required": True, "schema": text} for n in names]
 

@@ -28,6 +28,8 @@ _STATUS: tuple[tuple[type[HubError], int], ...] = (
 )
 _BY_CODE = {
     "NO_SUCH_CASE": 404,
+    "NOT_IN_TRAIL": 404,
+    "NOT_OVERSIGHT": 403,
     "TOO_LARGE": 413,
     "AGENCY_NOT_ACTIVE": 403,
     "PURPOSE_NOT_MANDATED": 403,

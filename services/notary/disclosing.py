@@ -1,0 +1,156 @@
+"""Disclosing: what was put into the seats' feeds becomes one signed entry a case and round."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from domain.errors import Corrupt
+from domain.feed import LANES, Cursor
+from domain.feed import Entry as FeedEntry
+from domain.ports import EventStore, Feeds, Recorded
+from domain.trail.deliveries import DELIVERY_SCHEMA, Delivery, disclosure_body
+from domain.trail.merkle import EMPTY_ROOT, root
+from domain.trail.statement import (
+    ZEROS,
+    Kind,
+    Statement,
+    digest,
+    disclosure_stream,
+    signed_bytes,
+)
+from domain.vocabulary import Seat
+
+MOST = 5_000
+"""Feed entries of one round at most; the next round goes on from there."""
+KNOWN = 50_000
+"""Digests of statements that are kept, as feeds mostly show what was just recorded."""
+Sign = Callable[[bytes], bytes]
+Count = Callable[[Seat, int], int]
+"""(seat, lane) -> deliveries that the trail has."""
+
+
+class Disclosed(NamedTuple):
+    """A DISCLOSURE, ready to be entered."""
+
+    statement: bytes
+    signature: bytes
+    body: bytes
+
+
+class Disclosing:
+    """Reads the feeds and signs, with the notary's own key, what stands in them."""
+
+    def __init__(
+        self,
+        feeds: Feeds,
+        events: EventStore,
+        actor: bytes,
+        sign: Sign,
+        clock: Callable[[], int],
+    ) -> None:
+        """`actor` is the `actor_id` of the key that `sign` signs with; `clock` gives ms."""
+        self._feeds = feeds
+        self._events = events
+        self.actor = actor
+        self._sign = sign
+        self._clock = clock
+        self._digests: dict[int, bytes] = {}
+
+    def remember(self, events: Sequence[Recorded]) -> None:
+        """Keep the digests of events that feeds will soon show."""
+        self._digests |= {e.position: digest(e.statement) for e in events}
+        while len(self._digests) > KNOWN:
+            del self._digests[next(iter(self._digests))]
+
+    def disclose(
+        self, count: Count, position: int, seq: int, prev: bytes
+    ) -> tuple[list[Disclosed], bool]:
+        """Return a DISCLOSURE for each case with news, and whether there is more of it.
+
+        Nothing is disclosed of events after `position`, which are not in the trail yet. `seq`
+        and `prev` are the number and the previous digest of the notary's next statement.
+        """
+        news, more = self._news(count, position)
+        digests = self._digests_of({e.position for e in news})
+        by_case: dict[str, list[Delivery]] = defaultdict(list)
+        for entry in news:
+            by_case[entry.case_id].append(_delivery(entry, digests[entry.position]))
+        made = []
+        for case_id, deliveries in by_case.items():
+            one = self._made(case_id, deliveries, seq, prev)
+            made.append(one)
+            seq, prev = seq + 1, digest(one.statement)
+        return made, more
+
+    def _news(self, count: Count, position: int) -> tuple[list[FeedEntry], bool]:
+        """Return the feed entries that the trail has not, in order within each seat and lane."""
+        behind: dict[Seat, list[int]] = {}
+        for (seat, lane), newest in self._feeds.heads().items():
+            if count(seat, lane) < newest:
+                behind.setdefault(seat, [count(seat, n) for n in range(LANES)])
+        found: list[FeedEntry] = []
+        for seat, counts in behind.items():
+            left = MOST - len(found)
+            if left <= 0:
+                return found, True
+            read = self._feeds.read(seat, Cursor(tuple(counts)), left)
+            found += _up_to(read, position)
+        return found, len(found) >= MOST
+
+    def _digests_of(self, positions: set[int]) -> Mapping[int, bytes]:
+        """Return the digest of the statement at each position."""
+        found = {p: self._digests[p] for p in positions if p in self._digests}
+        missing = positions - found.keys()
+        if missing:
+            read = self._events.read_positions(sorted(missing))
+            found |= {p: digest(event.statement) for p, event in read.items()}
+            if missing - found.keys():
+                raise Corrupt("FEED_POSITION", "a feed shows an event that the store has not")
+        return found
+
+    def _made(
+        self, case_id: str, deliveries: Sequence[Delivery], seq: int, prev: bytes
+    ) -> Disclosed:
+        body = disclosure_body(deliveries)
+        ordered = sorted(deliveries, key=lambda d: d.place)
+        statement = Statement(
+            kind=Kind.DISCLOSURE,
+            type=0,
+            stream=disclosure_stream(case_id),
+            after=ZEROS,
+            actor=self.actor,
+            actor_seq=seq,
+            actor_prev=prev,
+            actor_time_ms=self._clock(),
+            schema=DELIVERY_SCHEMA,
+            field_count=len(ordered),
+            fields=root([d.leaf for d in ordered]),
+            payload=hashlib.sha256(body).digest(),
+            seen_size=0,
+            seen_root=EMPTY_ROOT,
+        ).encode()
+        return Disclosed(statement, self._sign(signed_bytes(statement)), body)
+
+
+def _up_to(entries: Sequence[FeedEntry], position: int) -> Iterator[FeedEntry]:
+    """Yield each lane's entries up to the first whose event is after `position`."""
+    ended: set[int] = set()
+    for entry in entries:
+        if entry.position > position:
+            ended.add(entry.lane)
+        if entry.lane not in ended:
+            yield entry
+
+
+def _delivery(entry: FeedEntry, event: bytes) -> Delivery:
+    return Delivery(
+        agency=entry.seat.agency,
+        purpose=entry.seat.purpose,
+        lane=entry.lane,
+        seq=entry.seq,
+        supersedes=entry.supersedes or 0,
+        mask=entry.mask,
+        event=event,
+        basis=entry.basis,
+    )

@@ -1,0 +1,109 @@
+"""The intake: what readers sign about what they read, checked and kept until its turn comes."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+
+from domain.agency import Registry
+from domain.errors import Conflict, Malformed, NotAuthentic, Refused
+from domain.notary import NotaryStore, Posted, SignedStatement, TrailFiles
+from domain.trail.deliveries import RECEIPT_SCHEMA, deliveries_of, leaves_of
+from domain.trail.entry import Entry
+from domain.trail.merkle import EMPTY_ROOT, root
+from domain.trail.statement import ZEROS, Kind, Statement, digest, reader_id, signed_bytes
+from services.notary.tree import Tree
+
+NONCE_SIZE = 32
+Verify = Callable[[bytes, bytes, bytes], bool]
+"""(public key, message, signature) -> whether it holds."""
+
+
+class Intake:
+    """Takes receipts and challenges of registered agencies."""
+
+    def __init__(
+        self,
+        store: NotaryStore,
+        files: TrailFiles,
+        registry: Callable[[], Registry],
+        verify: Verify,
+        clock: Callable[[], int],
+    ) -> None:
+        """Take what `registry` knows the reader of; `clock` gives ms."""
+        self._store = store
+        self._files = files
+        self._registry = registry
+        self._verify = verify
+        self._clock = clock
+
+    def take(self, kind: Kind, signed: SignedStatement, agency: str) -> int:
+        """Keep a statement of `agency` and return its number; a repeat gets its first one.
+
+        `Malformed` STATEMENT_MISMATCH for another body, `NotAuthentic` READER_KEY or SIGNATURE,
+        `Conflict` READER_SEQ unless it is the reader's next, `Refused` RECEIPT_UNKNOWN unless it
+        confirms what stood in a feed of the agency, SEEN_UNKNOWN for a tree that never was.
+        """
+        said = Statement.decode(signed.statement)
+        if said.kind != kind:
+            raise Malformed("STATEMENT_KIND", f"this takes statements of kind {kind}")
+        self._check_key(said, signed, agency)
+        posted = Posted(signed.statement, signed.signature, signed.body)
+        newest = self._store.posted(said.actor)
+        if newest is None or newest.statement != signed.statement:
+            self._check_next(said, newest)
+            self._check_seen(said)
+            _check_body(said, signed.body)
+            if kind is Kind.RECEIPT:
+                self._check_receipt(said, leaves_of(signed.body), agency)
+        return self._store.take(posted)
+
+    def _check_key(self, said: Statement, signed: SignedStatement, agency: str) -> None:
+        key = self._registry().signing_key(agency, self._clock())
+        if key is None or reader_id(key) != said.actor:
+            raise NotAuthentic("READER_KEY", "sign with the agency's key in force, as its reader")
+        if not self._verify(key, signed_bytes(signed.statement), signed.signature):
+            raise NotAuthentic("SIGNATURE", "the signature does not hold; sign the statement")
+
+    def _check_next(self, said: Statement, newest: Posted | None) -> None:
+        expected = 0, ZEROS
+        if newest is not None:
+            expected = (
+                Statement.decode(newest.statement).actor_seq + 1,
+                digest(newest.statement),
+            )
+        if (said.actor_seq, said.actor_prev) != expected:
+            message = f"the reader's next statement is number {expected[0]} after its last one"
+            raise Conflict("READER_SEQ", message)
+
+    def _check_seen(self, said: Statement) -> None:
+        known = EMPTY_ROOT if said.seen_size == 0 else self._store.root_at(said.seen_size)
+        if said.seen_root != known:
+            raise Refused("SEEN_UNKNOWN", "the log never had the root that the statement has seen")
+
+    def _check_receipt(self, said: Statement, leaves: Sequence[bytes], agency: str) -> None:
+        """Refuse what is not about deliveries to this agency, up to the one it answers."""
+        tree = Tree(self._files, self._store.newest().tree.size)
+        delivered: set[bytes] = set()
+        for index in self._store.streamed(said.stream):
+            entry = Entry.decode(tree.entry(index))
+            if entry.said.kind == Kind.DISCLOSURE:
+                found = deliveries_of(tree.body(index))
+                delivered |= {d.leaf for d in found if d.agency == agency}
+                if digest(entry.statement) == said.after:
+                    break
+        else:
+            raise Refused("RECEIPT_UNKNOWN", "the receipt answers no disclosure of this case")
+        if not delivered.issuperset(leaves):
+            raise Refused("RECEIPT_UNKNOWN", "the receipt confirms what was not delivered")
+
+
+def _check_body(said: Statement, body: bytes) -> None:
+    if said.kind == Kind.RECEIPT:
+        leaves = leaves_of(body)
+        about = (RECEIPT_SCHEMA, len(leaves), root(leaves))
+    elif len(body) == NONCE_SIZE:
+        about = (said.schema, 0, EMPTY_ROOT)
+    else:
+        raise Malformed("STATEMENT_MISMATCH", f"a challenge is a nonce of {NONCE_SIZE} bytes")
+    payload = hashlib.sha256(body).digest()
+    if (said.schema, said.field_count, said.fields, said.payload) != (*about, payload):
+        raise Malformed("STATEMENT_MISMATCH", "the statement does not describe this body")
