@@ -33,26 +33,15 @@ def build_gateway(
     parts: Parts, agency: str, hub_address: str, custodian_address: str
 ) -> GatewayProcess:
     """Return the gateway of `agency`."""
-    part = f"gateways/{agency}"
-    office = Office(
-        agency=agency,
-        hub=parts.settings.hub_id,
-        signing_seed=parts.secret(part, "signing"),
-        opening_seed=parts.secret(part, "opening"),
-        custodian=CUSTODIAN,
-        custodian_opening_key=parts.trust.custodian_opening,
-        custodian_public_key=parts.trust.custodian,
-    )
-    proof = (agency, parts.public_key(part), office.signing_seed)
+    part, proof = _part(agency), _proof(parts, agency)
     hub = HttpHubLink(hub_address, *proof)
     custodian = HttpCustodianLink(custodian_address, *proof)
     store = SqliteGatewayStore(str(parts.folder(part) / "gateway.db"))
-    box = Box(parts.secret(part, "box").reveal())
     common: dict[str, Any] = {
-        "office": office,
+        "office": _office(parts, agency),
         "language": parts.language,
         "sealing": parts.sealing,
-        "box": box,
+        "box": Box(parts.secret(part, "box").reveal()),
     }
     sealer = Sealer(
         **common,
@@ -61,32 +50,51 @@ def build_gateway(
         policy=parts.world.policy_id,
         head=store.actor_head(),
     )
-    outbox = Outbox(**common, store=store, sealer=sealer, hub=hub, custodian=custodian)
-    inbox = Inbox(
-        **common,
-        store=store,
-        signing=parts.signing,
-        hub=hub,
-        directory=parts.directory(),
-        clock=now_ms,
-    )
     gateway = Gateway(
         agency=agency,
-        outbox=outbox,
-        inbox=inbox,
+        outbox=Outbox(**common, store=store, sealer=sealer, hub=hub, custodian=custodian),
+        inbox=Inbox(
+            **common,
+            store=store,
+            signing=parts.signing,
+            hub=hub,
+            directory=parts.directory(),
+            clock=now_ms,
+        ),
         store=store,
         hub=hub,
         custodian=custodian,
         signals=Signals(),
     )
-    token = Secret(parts.text_secret(part, "token").encode())
     return GatewayProcess(
         gateway=gateway,
         sealer=sealer,
-        token=token,
+        token=Secret(parts.text_secret(part, "token").encode()),
         links=(hub, custodian),
         vitals=gateway_vitals(gateway, store, hub, custodian),
     )
+
+
+def _office(parts: Parts, agency: str) -> Office:
+    return Office(
+        agency=agency,
+        hub=parts.settings.hub_id,
+        signing_seed=parts.secret(_part(agency), "signing"),
+        opening_seed=parts.secret(_part(agency), "opening"),
+        custodian=CUSTODIAN,
+        custodian_opening_key=parts.trust.custodian_opening,
+        custodian_public_key=parts.trust.custodian,
+    )
+
+
+def _part(agency: str) -> str:
+    """Return the name under which a gateway keeps its secrets and files."""
+    return f"gateways/{agency}"
+
+
+def _proof(parts: Parts, agency: str) -> tuple[str, bytes, Secret]:
+    """Return what a link proves `agency` by."""
+    return agency, parts.public_key(_part(agency)), parts.secret(_part(agency), "signing")
 
 
 def build_registering(parts: Parts, operator: GatewayProcess) -> Registering:
@@ -106,10 +114,9 @@ def build_registering(parts: Parts, operator: GatewayProcess) -> Registering:
 
 def operator_link(parts: Parts, address: str) -> HttpHubLink:
     """Return the coordinator's link to its hub."""
-    part = f"gateways/{COORDINATOR}"
-    return HttpHubLink(address, COORDINATOR, parts.public_key(part), parts.secret(part, "signing"))
+    return HttpHubLink(address, *_proof(parts, COORDINATOR))
 
 
 def gateway_link(parts: Parts, agency: str, address: str) -> HttpGatewayLink:
     """Return a client of an agency's own gateway, with the token that lies beside it."""
-    return HttpGatewayLink(address, parts.text_secret(f"gateways/{agency}", "token"))
+    return HttpGatewayLink(address, parts.text_secret(_part(agency), "token"))

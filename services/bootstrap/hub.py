@@ -133,24 +133,7 @@ def _build(
 ) -> HubParts:
     signals, registry = Signals(), CollectorRegistry()
     metrics = HubMetrics(registry)
-    operator = parts.operator()
-    accepting = Accepting(
-        store=store,
-        language=parts.language,
-        book=book,
-        world=parts.world,
-        registrars=parts.registrars(),
-        operator=operator,
-        verify=parts.signing.verify_all,
-        check_key=check_public_key,
-        clock=now_ms,
-        on_commit=lambda _: signals.notify([LOG]),
-        metrics=metrics,
-    )
-    pinned = {COORDINATOR: operator.signing_key, CUSTODIAN: parts.trust.custodian}
-
-    def key_of(agency: str) -> bytes | None:
-        return accepting.world.registry.signing_key(agency, now_ms()) or pinned.get(agency)
+    accepting = _accepting(parts, store, book, signals, metrics)
 
     def world() -> World:
         return accepting.world
@@ -161,7 +144,7 @@ def _build(
         feeds=FeedService(**reading, feeds=feeds, language=parts.language),
         followers=Followers(store, parts.language),
         explaining=Explaining(**reading),
-        tokens=TokenIssuer(address, key_of, now_ms, token_secret),
+        tokens=TokenIssuer(address, _keys(parts, world), now_ms, token_secret),
         language=parts.language,
         schemas=parts.language,
         signals=signals,
@@ -173,3 +156,31 @@ def _build(
         custodian=CUSTODIAN,
     )
     return HubParts(hub=hub, store=store, feeds=feeds, book=book)
+
+
+def _accepting(
+    parts: Parts, store: EventStore, book: CaseBook, signals: Signals, metrics: HubMetrics
+) -> Accepting:
+    return Accepting(
+        store=store,
+        language=parts.language,
+        book=book,
+        world=parts.world,
+        registrars=parts.registrars(),
+        operator=parts.operator(),
+        verify=parts.signing.verify_all,
+        check_key=check_public_key,
+        clock=now_ms,
+        on_commit=lambda _: signals.notify([LOG]),
+        metrics=metrics,
+    )
+
+
+def _keys(parts: Parts, world: Callable[[], World]) -> Callable[[str], bytes | None]:
+    """Return what gives the key by which an agency proves itself."""
+    pinned = {COORDINATOR: parts.trust.operator, CUSTODIAN: parts.trust.custodian}
+
+    def key_of(agency: str) -> bytes | None:
+        return world().registry.signing_key(agency, now_ms()) or pinned.get(agency)
+
+    return key_of
