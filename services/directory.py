@@ -38,7 +38,7 @@ class Directory:
             return
         if seq != self.seq + 1:
             raise Corrupt("REGISTRY_GAP", f"fact {seq} follows {self.seq}; the hub leaves some out")
-        event = self._language.event(self._language.record(shown.type, shown.record))
+        _, event = self._language.read(shown.type, shown.record)
         if not isinstance(event, ev.RegistryEvent):
             raise Malformed("WRONG_STREAM", "this is no registry fact")
         try:
@@ -55,8 +55,7 @@ class Directory:
         `NotAuthentic` when the statement is not by a key of the agency that the record names,
         `Malformed` when the statement is not about the record.
         """
-        record = self._language.record(shown.type, shown.record)
-        event = self._language.event(record)
+        record, event = self._language.read(shown.type, shown.record)
         if isinstance(event, ev.RegistryEvent):
             raise Malformed("WRONG_STREAM", "a registry fact in a case")
         said = Statement.decode(shown.statement)

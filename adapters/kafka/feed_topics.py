@@ -122,7 +122,7 @@ class FeedFraming:
             raise Malformed("RECORD_SCHEMA", f"no event type has number {number}; upgrade")
         said = self._headers(headers, type)
         event_id = uuid_text(key, "RECORD_KEY")
-        event = self._language.event(self._language.record(type, body))
+        _, event = self._language.read(type, body)
         if said["ce_id"] != key or event.head.event_id != event_id:
             raise Malformed("RECORD_KEY", "key, ce_id and the event do not name the same event")
         shown = Shown(

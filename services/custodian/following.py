@@ -41,8 +41,7 @@ class FollowedCases:
             if item.seq != followed.seq + 1:
                 self.gaps.add(case_id)
                 break
-            record = self._language.record(item.event.type, item.event.record)
-            event = self._language.event(record)
+            _, event = self._language.read(item.event.type, item.event.record)
             if isinstance(event, ev.RegistryEvent):
                 break
             followed = _Followed(evolve(followed.case, event, item.event.recorded_ms), item.seq)

@@ -41,8 +41,7 @@ def count_disclosed(
     """
     found = Disclosed()
     for seat, item in served:
-        record = language.record(item.event.type, item.event.record)
-        event = language.event(record)
+        record, event = language.read(item.event.type, item.event.record)
         if isinstance(event, ev.RegistryEvent):
             raise Corrupt("REGISTRY_EVENT_IN_FEED", "a feed carries events of cases alone")
         sealed = [f for f in record.fields if f.category is not Category.ROUTING]

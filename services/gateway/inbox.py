@@ -193,10 +193,10 @@ class Inbox:
             self._store.opened(opened)
 
     def _count_opened(self, one: Kept, keyring: Keyring) -> int:
-        record = self._language.record(one.type, one.record)
-        clear, shut = open_record(self._office.hub, self._language, self._sealing, record, keyring)
+        read = self._language.read(one.type, one.record)
+        clear, shut = open_record(self._office.hub, self._language, self._sealing, read, keyring)
         self.alarmed.update(code for code in shut.values() if code in ALARMS)
-        routing = sum(f.category is Category.ROUTING for f in record.fields)
+        routing = sum(f.category is Category.ROUTING for f in read[0].fields)
         return len(clear) - routing
 
     def _keyring(self, case_id: str) -> Keyring:
@@ -235,8 +235,8 @@ class Inbox:
         )
 
     def _view(self, one: Kept, keyring: Keyring) -> Mapping[str, Any]:
-        record = self._language.record(one.type, one.record)
-        clear, shut = open_record(self._office.hub, self._language, self._sealing, record, keyring)
+        read = self._language.read(one.type, one.record)
+        clear, shut = open_record(self._office.hub, self._language, self._sealing, read, keyring)
         fields = self._language.opened(one.type, clear)
         head = fields.pop("head")
         return {

@@ -90,7 +90,7 @@ class Keyring:
 
 def _commitments(language: Language, kept: Iterable[Kept]) -> Iterator[tuple[KeyName, bytes]]:
     for one in kept:
-        event = language.event(language.record(one.type, one.record))
+        _, event = language.read(one.type, one.record)
         if isinstance(event, ev.KeyEpochOpened):
             for key in event.keys:
                 yield (one.writer, key.category, key.epoch), key.commitment
@@ -111,14 +111,15 @@ def context_of(hub: str, language: Language, type: str, head: ev.Head) -> Contex
 
 
 def open_record(
-    hub: str, language: Language, sealing: Sealing, record: Record, keyring: Opens
+    hub: str, language: Language, sealing: Sealing, read: tuple[Record, ev.Event], keyring: Opens
 ) -> tuple[dict[str, bytes], Mapping[str, str]]:
     """Return the plain Avro bytes by path of what could be opened, and why the rest could not.
 
-    The reason is WITHHELD, or the code of the error; BAD_TAG, BAD_HEADER and KEY_SUBSTITUTED
-    are alarms.
+    `read` is what `language.read` returned. The reason is WITHHELD, or the code of the error;
+    BAD_TAG, BAD_HEADER and KEY_SUBSTITUTED are alarms.
     """
-    head = language.event(record).head
+    record, event = read
+    head = event.head
     context = context_of(hub, language, record.type, head)
     clear: dict[str, bytes] = {}
     shut: dict[str, str] = {}

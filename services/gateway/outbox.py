@@ -236,7 +236,7 @@ class Outbox:
         action = outgoing.action
         if not action.type.endswith(f".{KEY_EVENT}"):
             return []
-        event = self._language.event(self._language.record(action.type, action.record))
+        _, event = self._language.read(action.type, action.record)
         keys = event.keys if isinstance(event, ev.KeyEpochOpened) else ()
         return [
             KeptKey(
@@ -252,10 +252,9 @@ class Outbox:
     def _seal_again(self, outgoing: Outgoing) -> bool:
         """Carry out a command once more under keys that the hub takes; return whether it could."""
         action = outgoing.action
-        record = self._language.record(action.type, action.record)
-        head = self._language.event(record).head
+        read = record, event = self._language.read(action.type, action.record)
         own = self._own_keys(outgoing.case_id)
-        opened, shut = open_record(self._office.hub, self._language, self._sealing, record, own)
+        opened, shut = open_record(self._office.hub, self._language, self._sealing, read, own)
         if shut:
             log.error("an action cannot be sealed again: its own keys are missing")
             return False
@@ -265,8 +264,8 @@ class Outbox:
             type=action.type.rpartition(".")[2],
             case_id=outgoing.case_id,
             fields={k: v for k, v in document.items() if k != "head"},
-            legal_basis=head.legal_basis,
-            occurred_at=head.occurred_at,
+            legal_basis=event.head.legal_basis,
+            occurred_at=event.head.occurred_at,
         )
         self._cases.pop(outgoing.case_id, None)
         stale = _uses(record, own.newest())
