@@ -22,8 +22,8 @@ run: $(VENV)/run.stamp ## start every part of the hub in one process
 run-cluster: $(VENV)/run.stamp ## the same in processes apart, over PostgreSQL and three Kafka brokers
 	exec $(BIN)/python -m services.local cluster
 
-kafka: $(VENV)/run.stamp ## start Kafka brokers on this machine; NODES=3 for three
-	exec $(BIN)/python -m services.local kafka --nodes $(or $(NODES),1)
+kafka: $(VENV)/run.stamp ## start Kafka brokers on this machine; NODES=3 for three, TLS=1 encrypted
+	exec $(BIN)/python -m services.local kafka --nodes $(or $(NODES),1) $(if $(filter 1,$(TLS)),--tls)
 
 postgres: $(VENV)/run.stamp ## start PostgreSQL on this machine
 	exec $(BIN)/python -m services.local postgres

@@ -1,7 +1,6 @@
 """The containers of compose.yaml can write nowhere, reach few, and hold secrets as files alone."""
 
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,6 @@ def settings_in(path: Path) -> dict[str, str]:
     return {key: value for key, is_setting, value in lines if is_setting and key[0] != "#"}
 
 
-@pytest.mark.skipif(shutil.which("docker-compose") is None, reason="no docker-compose here")
 def test_compose_takes_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NRM_KAFKA_CLUSTER", "invented")
     run("docker-compose", "-f", str(DEPLOY / "compose.yaml"), "config", "--quiet")

@@ -110,6 +110,29 @@ def test_kafka_comes_back_after_its_command_was_killed(kafka_folder: Path) -> No
     assert seen.pids() == {}
 
 
+@pytest.mark.parametrize(
+    ("variables", "options"),
+    [
+        ((), ["--nodes", "1"]),
+        (("NODES=3",), ["--nodes", "3"]),
+        (("TLS=1",), ["--nodes", "1", "--tls"]),
+        (("NODES=3", "TLS=0"), ["--nodes", "3"]),
+    ],
+)
+def test_make_kafka_asks_for_the_brokers_that_its_variables_say(
+    variables: tuple[str, ...], options: list[str]
+) -> None:
+    said = subprocess.run(  # noqa: S603 - prints what it would do
+        ["make", "-n", "kafka", *variables],  # noqa: S607
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    asked = shlex.split(said.stdout.splitlines()[-1])
+    assert asked[asked.index("services.local") :] == ["services.local", "kafka", *options]
+
+
 def test_postgres_comes_back_after_its_command_was_killed(postgres_folder: Path) -> None:
     words = ("postgres", "--data", str(postgres_folder))
     seen = Postgres(postgres_folder)
