@@ -108,11 +108,16 @@ class SparseTree:
         self._hash_levels(touched)
 
     def _hash_slots(self, touched: Iterable[int]) -> None:
-        counts, hashes = self._counts[-1], self._hashes[-1]
+        slots, counts, hashes, value = self._slots, self._counts[-1], self._hashes[-1], self._value
         for at in touched:
-            keys = self._slots[at]
-            counts[at] = min(len(keys), 2)
-            hashes[at * _SIZE : at * _SIZE + _SIZE] = self._subtree(keys, self._depth)
+            keys = slots[at]
+            if len(keys) == 1:
+                counts[at] = 1
+                hashed = sha256(b"\x02" + keys[0] + value(keys[0])).digest()
+            else:
+                counts[at] = 2
+                hashed = self._subtree(keys, self._depth)
+            hashes[32 * at : 32 * at + 32] = hashed
 
     def _hash_levels(self, touched: Iterable[int]) -> None:
         for depth in range(self._depth, 0, -1):
@@ -120,17 +125,16 @@ class SparseTree:
             counted, counts = self._counts[depth], self._counts[depth - 1]
             touched = {at >> 1 for at in touched}
             for at in touched:
-                left, end = at * 2 * _SIZE, at * 2 * _SIZE + 2 * _SIZE
-                found = counted[2 * at] + counted[2 * at + 1]
-                if found > 1:
-                    counts[at] = 2
-                    hashed = sha256(b"\x03" + below[left:end]).digest()
+                if counts[at] < 2:
+                    counts[at] = min(counted[2 * at] + counted[2 * at + 1], 2)
+                left = 64 * at
+                if counts[at] == 2:
+                    hashed = sha256(b"\x03" + below[left : left + 64]).digest()
                 else:
-                    counts[at] = 1
                     # One side has the only key, the other is all zeros.
-                    start = left if counted[2 * at] else left + _SIZE
-                    hashed = bytes(below[start : start + _SIZE])
-                hashes[at * _SIZE : at * _SIZE + _SIZE] = hashed
+                    left += 32 * (not counted[2 * at])
+                    hashed = bytes(below[left : left + 32])
+                hashes[32 * at : 32 * at + 32] = hashed
 
     def _subtree(self, keys: Sequence[bytes], depth: int) -> bytes:
         if not keys:
