@@ -1,6 +1,6 @@
 """What the rules and use cases need from outside, said in their own words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -125,33 +125,37 @@ class ActorHead:
     digest: bytes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """What a write transaction finds once it has the lock: true until it writes."""
+
+    heads: Mapping[str, int]
+    """Version of each case asked for that exists."""
+    actors: Mapping[bytes, ActorHead]
+    """Head of each actor asked for that has acted."""
+    answers: Mapping[str, Answer]
+    """First answer to each event id asked for that had one."""
+    recorded_ms: int
+    """The newest `recorded_ms` of events and refusals; 0 at the start."""
+
+
 class Appending(Protocol):
-    """One write transaction of the event store; it holds the lock, so what it reads stays true."""
+    """One write transaction of the event store; it holds the lock, so what it read stays true."""
 
-    def heads(self, case_ids: Sequence[str]) -> Mapping[str, int]:
-        """Return the version of each case that exists."""
-        ...
-
-    def actors(self, actor_ids: Sequence[bytes]) -> Mapping[bytes, ActorHead]:
-        """Return the head of each actor that has acted."""
-        ...
-
-    def answers(self, event_ids: Sequence[str]) -> Mapping[str, Answer]:
-        """Return the first answer to each event id that had one."""
-        ...
-
-    def last_recorded_ms(self) -> int:
-        """Return the newest `recorded_ms` of events and refusals; 0 at the start."""
+    @property
+    def start(self) -> Start:
+        """What stood when the lock was taken."""
         ...
 
     def read_case(self, case_id: str, after: int = 0) -> Sequence[Recorded]:
-        """Return the events of a case after version `after`, oldest first."""
+        """Return the events of a case after version `after`, oldest first; before `append`."""
         ...
 
     def append(self, events: Sequence[Recorded], refusals: Sequence[Refusal]) -> Sequence[int]:
         """Write all or nothing when the transaction ends; return the positions of `events`.
 
-        `Recorded.position` and `Refusal.number` are ignored; `Conflict` when a version is taken.
+        `Recorded.position` and `Refusal.number` are ignored. A version or an event id that is
+        taken is a `Conflict` VERSION_TAKEN, here or at the end of the block.
         """
         ...
 
@@ -173,8 +177,16 @@ class EventStore(Protocol):
         """Take the place of a lost store; `Refused` STORE_NOT_EMPTY if this one holds anything."""
         ...
 
-    def appending(self) -> AbstractContextManager[Appending]:
-        """Open the one write transaction; a second caller waits."""
+    def appending(
+        self,
+        cases: Collection[str] = (),
+        actors: Collection[bytes] = (),
+        events: Collection[str] = (),
+    ) -> AbstractContextManager[Appending]:
+        """Open the one write transaction; a second caller waits.
+
+        Its `start` tells of the case ids, actor ids and event ids that are named here.
+        """
         ...
 
     def heads(self, case_ids: Sequence[str]) -> Mapping[str, int]:

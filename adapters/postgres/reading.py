@@ -5,11 +5,12 @@ text, bytes would double and be escaped one by one.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from hashlib import sha256
-from typing import Any, Final, Protocol
+from typing import Any, Final, LiteralString, Protocol
 from uuid import UUID
 
+from psycopg.abc import Params
 from psycopg.rows import TupleRow
 
 from domain.ports import ActorHead, Answer, Recorded, Refusal
@@ -72,21 +73,39 @@ class Rows(Protocol):
         ...
 
 
-def heads(rows: Rows, case_ids: Sequence[str]) -> dict[str, int]:
+Question = tuple[LiteralString, Params]
+"""A query and its parameters."""
+
+
+def heads_of(case_ids: Collection[str]) -> Question:
+    """Ask for the version of each case."""
+    return _HEADS, ([c for c in case_ids if _UUID.fullmatch(c)],)
+
+
+def heads(found: Iterable[TupleRow]) -> dict[str, int]:
     """Return the version of each case that exists."""
-    found = rows(_HEADS, ([c for c in case_ids if _UUID.fullmatch(c)],))
     return {case_id: version for case_id, version in found if version is not None}
 
 
-def actors(rows: Rows, actor_ids: Sequence[bytes]) -> dict[bytes, ActorHead]:
+def actors_of(actor_ids: Collection[bytes]) -> Question:
+    """Ask for the head of each actor."""
+    return _ACTORS, (list(actor_ids),)
+
+
+def actors(found: Iterable[TupleRow]) -> dict[bytes, ActorHead]:
     """Return the head of each actor that has acted."""
-    return {r[0]: ActorHead(r[1], r[2]) for r in rows(_ACTORS, (list(actor_ids),))}
+    return {r[0]: ActorHead(r[1], r[2]) for r in found}
 
 
-def answers(rows: Rows, event_ids: Sequence[str]) -> dict[str, Answer]:
-    """Return the first answer to each event id that had one."""
-    asked = {key_of(event_id): event_id for event_id in event_ids}
-    return {asked[r[0]]: _answer(r) for r in rows(_ANSWERS, {"keys": list(asked)})}
+def answers_to(event_ids: Collection[str]) -> Question:
+    """Ask for the first answer to each event id."""
+    return _ANSWERS, {"keys": [key_of(e) for e in event_ids]}
+
+
+def answers(found: Iterable[TupleRow], event_ids: Collection[str]) -> dict[str, Answer]:
+    """Return the first answer to each of `event_ids` that had one."""
+    rows = {r[0]: r for r in found}
+    return {e: _answer(rows[key]) for e in event_ids if (key := key_of(e)) in rows}
 
 
 def case(rows: Rows, case_id: str, after: int) -> list[Recorded]:

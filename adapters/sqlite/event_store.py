@@ -6,7 +6,7 @@ signature and times stand in a side row written in the same transaction.
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID, uuid4
@@ -16,7 +16,7 @@ from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteCursor, SQLite
 
 from adapters.sqlite.rows import SealedMapper, answer, dashed, newest, plain, refusal
 from domain.errors import Conflict, Refused, Unavailable
-from domain.ports import ActorHead, Answer, Recorded, Refusal
+from domain.ports import ActorHead, Answer, Recorded, Refusal, Start
 
 _SIDE_TABLES = (
     "CREATE TABLE IF NOT EXISTS entries (position INTEGER PRIMARY KEY,"
@@ -41,6 +41,10 @@ _HEADS = (
     # The newest version of each is looked up; a GROUP BY would count through the whole case.
     "SELECT value AS id, (SELECT MAX(originator_version) FROM stored_events"
     " WHERE originator_id = value) AS v FROM json_each(?)"
+)
+_LAST_MS = (
+    "SELECT (SELECT recorded_ms FROM entries ORDER BY position DESC LIMIT 1) AS a,"
+    " (SELECT recorded_ms FROM refusals ORDER BY id DESC LIMIT 1) AS b"
 )
 _ANSWERS = " UNION ALL ".join(
     (
@@ -74,35 +78,36 @@ _MAPPER = SealedMapper()
 class SqliteAppending:
     """One write transaction; see the port."""
 
-    def __init__(self, recorder: _LedgerRecorder, cursor: SQLiteCursor) -> None:
+    def __init__(
+        self,
+        recorder: _LedgerRecorder,
+        cursor: SQLiteCursor,
+        cases: Collection[str],
+        actors: Collection[bytes],
+        events: Collection[str],
+    ) -> None:
+        """Read what is asked for; the lock is held."""
         self._recorder = recorder
         self._cursor = cursor
+        self.start = Start(
+            heads=_heads(self._rows, cases),
+            actors=self._actors(actors),
+            answers=_answers(self._rows, events),
+            recorded_ms=self._last_recorded_ms(),
+        )
 
     def _rows(self, sql: str, *parameters: Any) -> list[sqlite3.Row]:
         self._cursor.execute(sql, parameters)
         rows: list[sqlite3.Row] = self._cursor.fetchall()
         return rows
 
-    def heads(self, case_ids: Sequence[str]) -> Mapping[str, int]:
-        """Return the version of each case that exists."""
-        return _heads(self._rows, case_ids)
-
-    def actors(self, actor_ids: Sequence[bytes]) -> Mapping[bytes, ActorHead]:
-        """Return the head of each actor that has acted."""
+    def _actors(self, actor_ids: Collection[bytes]) -> dict[bytes, ActorHead]:
         places = ",".join("?" * len(actor_ids))
         rows = self._rows(f"SELECT * FROM actors WHERE actor IN ({places})", *actor_ids)
         return {r["actor"]: ActorHead(r["seq"], r["digest"]) for r in rows}
 
-    def answers(self, event_ids: Sequence[str]) -> Mapping[str, Answer]:
-        """Return the first answer to each event id that had one."""
-        return _answers(self._rows, event_ids)
-
-    def last_recorded_ms(self) -> int:
-        """Return the newest `recorded_ms`; 0 at the start."""
-        row = self._rows(
-            "SELECT (SELECT recorded_ms FROM entries ORDER BY position DESC LIMIT 1) AS a,"
-            " (SELECT recorded_ms FROM refusals ORDER BY id DESC LIMIT 1) AS b"
-        )[0]
+    def _last_recorded_ms(self) -> int:
+        row = self._rows(_LAST_MS)[0]
         return max(row["a"] or 0, row["b"] or 0)
 
     def read_case(self, case_id: str, after: int = 0) -> Sequence[Recorded]:
@@ -167,13 +172,18 @@ class SqliteEventStore:
             transaction.adopt(incarnation)
 
     @contextmanager
-    def appending(self) -> Iterator[SqliteAppending]:
+    def appending(
+        self,
+        cases: Collection[str] = (),
+        actors: Collection[bytes] = (),
+        events: Collection[str] = (),
+    ) -> Iterator[SqliteAppending]:
         """Open the one write transaction; it takes the write lock before it reads."""
         with _ours(), self._datastore.get_connection(commit=True) as connection:
             cursor = connection.cursor()
             cursor.execute("BEGIN IMMEDIATE")
             try:
-                yield SqliteAppending(self._recorder, cursor)
+                yield SqliteAppending(self._recorder, cursor, cases, actors, events)
             except BaseException:
                 connection.rollback()
                 raise
@@ -219,7 +229,7 @@ class SqliteEventStore:
         return self._rows("SELECT MAX(rowid) AS head FROM stored_events")[0]["head"] or 0
 
 
-def _heads(rows: Any, case_ids: Sequence[str]) -> dict[str, int]:
+def _heads(rows: Any, case_ids: Collection[str]) -> dict[str, int]:
     ids = json.dumps([plain(c) for c in case_ids])
     return {dashed(r["id"]): r["v"] for r in rows(_HEADS, ids) if r["v"]}
 
@@ -229,7 +239,7 @@ def _read_case(rows: Any, case_id: str, after: int) -> Sequence[Recorded]:
     return [_MAPPER.to_domain_event(r) for r in rows(sql, UUID(case_id).hex, after)]
 
 
-def _answers(rows: Any, event_ids: Sequence[str]) -> dict[str, Answer]:
+def _answers(rows: Any, event_ids: Collection[str]) -> dict[str, Answer]:
     ids = json.dumps(list(event_ids))
     return {r["event_id"]: answer(r) for r in rows(_ANSWERS, ids, ids)}
 

@@ -7,6 +7,7 @@ a hub that refuses leaves proof of it.
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from time import monotonic, perf_counter
 from typing import Protocol
@@ -197,8 +198,8 @@ class Accepting:
     def _commit(self, batch: Sequence[_Waiting]) -> None:
         started = perf_counter()
         try:
-            with self._store.appending() as tx:
-                decided = self._begin(tx, [w.checked for w in batch])
+            with self._open([w.checked for w in batch]) as tx:
+                decided = self._begin(tx)
                 outcomes = [self._decider.decide(tx, decided, w.checked) for w in batch]
                 positions = tx.append(decided.events, decided.refusals)
         except Exception as e:  # noqa: BLE001 - every caller must be answered, whatever broke
@@ -215,16 +216,22 @@ class Accepting:
         if positions:
             self._on_commit(positions[-1])
 
-    def _begin(self, tx: Appending, batch: Sequence[Checked]) -> Batch:
-        streams = {c.event.head.case_id for c in batch if c.event} | {ev.REGISTRY_STREAM}
-        heads = dict(tx.heads(list(streams)))
-        self._catch_up(heads.get(ev.REGISTRY_STREAM, 0), tx)
+    def _open(self, batch: Sequence[Checked]) -> AbstractContextManager[Appending]:
+        return self._store.appending(
+            cases={c.event.head.case_id for c in batch if c.event} | {ev.REGISTRY_STREAM},
+            actors={c.said.actor for c in batch},
+            events={c.action.event_id for c in batch},
+        )
+
+    def _begin(self, tx: Appending) -> Batch:
+        start = tx.start
+        self._catch_up(start.heads.get(ev.REGISTRY_STREAM, 0), tx)
         return Batch(
-            now=max(self._clock(), tx.last_recorded_ms()),
+            now=max(self._clock(), start.recorded_ms),
             world=self._world,
-            answers=dict(tx.answers([c.action.event_id for c in batch])),
-            actors=dict(tx.actors(list({c.said.actor for c in batch}))),
-            heads=heads,
+            answers=dict(start.answers),
+            actors=dict(start.actors),
+            heads=dict(start.heads),
         )
 
 

@@ -12,9 +12,9 @@ def main(database: str, rounds: int) -> None:
     """Append in turns to a case that others write too and to one of its own."""
     own, store = str(uuid4()), PostgresEventStore(database)
     for turn in range(1, rounds + 1):
-        with store.appending() as tx:
-            version = tx.heads([CASE]).get(CASE, 0) + 1
-            ms = tx.last_recorded_ms() + 1
+        with store.appending([CASE]) as tx:
+            version = tx.start.heads.get(CASE, 0) + 1
+            ms = tx.start.recorded_ms + 1
             events = [
                 recorded(str(uuid4()), version, recorded_ms=ms),
                 recorded(str(uuid4()), turn, case_id=own, recorded_ms=ms),

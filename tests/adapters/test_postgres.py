@@ -31,6 +31,8 @@ from tests.contracts.making import recorded, refusal
 from tests.servers import running
 
 SEAT = Seat("shelter", "protection_support")
+_COMMIT = b"COMMIT\0"
+"""As it stands in a message to the server; BEGIN says COMMITTED."""
 WRITER = "tests.adapters.postgres_writer"
 
 
@@ -141,7 +143,7 @@ def test_a_commit_whose_answer_was_lost_is_found_again(
     database: str, store: PostgresEventStore
 ) -> None:
     with wired(database) as (wire, url), closing(PostgresEventStore(url)) as cut_off:
-        wire.cut_on(b"; COMMIT")
+        wire.cut_on(_COMMIT)
         with pytest.raises(Unavailable, match="STORE_UNAVAILABLE"):
             append(cut_off, recorded("event 1"))
         answer = cut_off.read_answer(uid("event 1"))
@@ -155,7 +157,7 @@ def test_what_was_cut_off_before_the_commit_is_not_there(
     database: str, store: PostgresEventStore
 ) -> None:
     with wired(database) as (wire, url), closing(PostgresEventStore(url)) as cut_off:
-        wire.cut_on(b"INSERT INTO stored_events")
+        wire.cut_before(_COMMIT)
         with pytest.raises(Unavailable, match="STORE_UNAVAILABLE"):
             append(cut_off, recorded("event 1"))
         assert append(cut_off, recorded("event 2")) == [1]

@@ -16,6 +16,7 @@ class Wire:
         self._listening = socket.create_server(("127.0.0.1", 0))
         self._open: list[socket.socket] = []
         self._cut_on: bytes | None = None
+        self._cut_before: bytes | None = None
         self._flows = Event()
         self._flows.set()
         self.made = 0
@@ -35,6 +36,10 @@ class Wire:
         The server does what was asked; the answer is lost.
         """
         self._cut_on = said
+
+    def cut_before(self, said: bytes) -> None:
+        """Cut every connection in the middle of what a client says, just before `said`."""
+        self._cut_before = said
 
     def hold(self) -> None:
         """Let no byte pass, in either direction, with every connection open."""
@@ -78,6 +83,11 @@ class Wire:
                 if self._cut_on is not None and self._cut_on in data:
                     self._cut_on = None
                     asked.set()
+                if self._cut_before is not None and self._cut_before in data:
+                    server.sendall(data.partition(self._cut_before)[0])
+                    self._cut_before = None
+                    self._cut()
+                    return
                 server.sendall(data)
 
     def _answer(self, server: socket.socket, client: socket.socket, asked: Event) -> None:

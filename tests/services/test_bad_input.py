@@ -264,9 +264,9 @@ async def forger(world: World) -> AsyncIterator[Forger]:
     await world.quiet()
     forger = Forger(world, POLICE)
     yield forger
-    with world.mechanism.hub.store.appending() as tx:
-        actor = statement.actor_id(forger.process.sealer.public_key)
-        head = tx.actors([actor])[actor]
+    actor = statement.actor_id(forger.process.sealer.public_key)
+    with world.mechanism.hub.store.appending(actors=[actor]) as tx:
+        head = tx.start.actors[actor]
     forger.process.sealer.resume((head.seq, head.digest))
 
 
