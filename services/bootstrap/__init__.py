@@ -18,9 +18,9 @@ from services.bootstrap.parts import (
     CUSTODIAN,
     REGISTRARS,
     Parts,
-    Settings,
     now_ms,
 )
+from services.bootstrap.settings import Settings
 
 __all__ = [
     "COORDINATOR",

@@ -1,4 +1,4 @@
-"""What every process shares: settings, the pinned public keys, and each part's own secrets."""
+"""What every process shares: the pinned public keys, and each part's own secrets."""
 
 import contextlib
 import gc
@@ -7,8 +7,6 @@ import os
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,12 +15,12 @@ from adapters.keystore import Cost, FileKeystore
 from adapters.sealing import CryptographySealing, self_test
 from adapters.signing import Ed25519Signing
 from domain.agency import Registry
-from domain.errors import Conflict, Malformed, Refused
-from domain.policy import Policy, parse_policy
+from domain.errors import Conflict, Malformed, Refused, Unavailable
 from domain.rules.world import World
 from domain.secret import Secret
 from domain.standing import Key, Period
 from schemas.language import AvroLanguage
+from services.bootstrap.settings import Settings, policy_of
 from services.directory import Directory
 from services.trust import REGISTRAR, Trust
 
@@ -42,68 +40,9 @@ PINNED = {
 TRUST = "trust.json"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """Where a mechanism's parts live and what they are called."""
-
-    data: Path
-    """Folder that holds a folder for each part."""
-    hub_id: str = "nrm:gb"
-    """Name of the hub in everything that is sealed; it cannot change later."""
-    policy: str = "gb-2026"
-    """File name, without ending, of the policy pack in force."""
-    passphrase: str = field(default="", repr=False)
-    """Passphrase of every keystore; empty makes one a part, kept beside it (SECURITY.md)."""
-    database: str = field(default="", repr=False)
-    """PostgreSQL of the hub, as a URL; empty keeps its stores in files."""
-    kafka: "Broker | None" = None
-    """The brokers, and as whom to reach them."""
-    topics: Path = Path("deploy/kafka/topics.toml")
-    """Declaration of topics, principals and rights."""
-
-    @classmethod
-    def from_env(cls, data: Path, env: Mapping[str, str]) -> "Settings":
-        """Return the settings that `env` gives; docs/operating.md lists the names."""
-        return cls(
-            data=data,
-            hub_id=env.get("NRM_HUB_ID", "nrm:gb"),
-            policy=env.get("NRM_POLICY", "gb-2026"),
-            passphrase=_secret(env, "NRM_PASSPHRASE"),
-            database=_secret(env, "NRM_DATABASE_URL"),
-            topics=Path(env.get("NRM_TOPICS", "deploy/kafka/topics.toml")),
-            kafka=_broker(env) if env.get("NRM_KAFKA_BOOTSTRAP") else None,
-        )
-
-
-def _broker(env: Mapping[str, str]) -> "Broker | None":
-    from adapters.kafka.client import Broker  # noqa: PLC0415 - loaded only where there are brokers
-
-    return Broker(
-        bootstrap=env["NRM_KAFKA_BOOTSTRAP"],
-        user=env.get("NRM_KAFKA_USER", ""),
-        password=Secret(_secret(env, "NRM_KAFKA_PASSWORD").encode()),
-        ca=env.get("NRM_KAFKA_CA", ""),
-    )
-
-
-def _secret(env: Mapping[str, str], name: str) -> str:
-    """Return the variable `name`, or what is in the file that `name`_FILE names."""
-    path = env.get(f"{name}_FILE")
-    return Path(path).read_text("utf-8").strip() if path else env.get(name, "")
-
-
 def now_ms() -> int:
     """Return the time in milliseconds since 1970 UTC."""
     return time.time_ns() // 1_000_000
-
-
-def policy_of(settings: Settings) -> Policy:
-    """Return the policy pack that `settings` names."""
-    source = files("domain") / "policies" / f"{settings.policy}.toml"
-    try:
-        return parse_policy(source.read_text("utf-8"))
-    except FileNotFoundError as e:
-        raise Malformed("POLICY_UNKNOWN", "NRM_POLICY names no policy pack") from e
 
 
 class Parts:
@@ -130,9 +69,16 @@ class Parts:
         self._trust: Trust | None = None
 
     def folder(self, part: str) -> Path:
-        """Return the folder of a part, for its owner alone."""
+        """Return the folder of a part, for its owner alone.
+
+        `Unavailable` DATA_FOLDER when it cannot be made.
+        """
         path = self.settings.data / part
-        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as e:
+            message = f"{path} cannot be made ({e.strerror}): set NRM_DATA to one that can"
+            raise Unavailable("DATA_FOLDER", message) from e
         return path
 
     def keystore(self, part: str) -> FileKeystore:

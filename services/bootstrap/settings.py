@@ -1,0 +1,82 @@
+"""Where a mechanism's parts live and what they are called, as the environment says it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from domain.errors import Malformed
+from domain.policy import Policy, parse_policy
+from domain.secret import Secret
+
+if TYPE_CHECKING:
+    from adapters.kafka.client import Broker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Where a mechanism's parts live and what they are called."""
+
+    data: Path
+    """Folder that holds a folder for each part."""
+    hub_id: str = "nrm:gb"
+    """Name of the hub in everything that is sealed; it cannot change later."""
+    policy: str = "gb-2026"
+    """File name, without ending, of the policy pack in force."""
+    passphrase: str = field(default="", repr=False)
+    """Passphrase of every keystore; empty makes one a part, kept beside it (SECURITY.md)."""
+    database: str = field(default="", repr=False)
+    """PostgreSQL of the hub, as a URL; empty keeps its stores in files."""
+    kafka: "Broker | None" = None
+    """The brokers, and as whom to reach them."""
+    topics: Path = Path("deploy/kafka/topics.toml")
+    """Declaration of topics, principals and rights."""
+
+    @classmethod
+    def from_env(cls, data: Path, env: Mapping[str, str]) -> "Settings":
+        """Return the settings that `env` gives; docs/operating.md lists the names."""
+        return cls(
+            data=data,
+            hub_id=env.get("NRM_HUB_ID", "nrm:gb"),
+            policy=env.get("NRM_POLICY", "gb-2026"),
+            passphrase=_secret(env, "NRM_PASSPHRASE"),
+            database=_secret(env, "NRM_DATABASE_URL"),
+            topics=Path(env.get("NRM_TOPICS", "deploy/kafka/topics.toml")),
+            kafka=_broker(env) if env.get("NRM_KAFKA_BOOTSTRAP") else None,
+        )
+
+
+def _broker(env: Mapping[str, str]) -> "Broker | None":
+    from adapters.kafka.client import Broker  # noqa: PLC0415 - loaded only where there are brokers
+
+    return Broker(
+        bootstrap=env["NRM_KAFKA_BOOTSTRAP"],
+        user=env.get("NRM_KAFKA_USER", ""),
+        password=Secret(_secret(env, "NRM_KAFKA_PASSWORD").encode()),
+        ca=env.get("NRM_KAFKA_CA", ""),
+    )
+
+
+def _secret(env: Mapping[str, str], name: str) -> str:
+    """Return the variable `name`, or what is in the file that `name`_FILE names.
+
+    `Malformed` SETTING_FILE when that cannot be read.
+    """
+    path = env.get(f"{name}_FILE")
+    if not path:
+        return env.get(name, "")
+    try:
+        return Path(path).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as e:
+        why = e.strerror if isinstance(e, OSError) else "it is not UTF-8"
+        raise Malformed("SETTING_FILE", f"{name}_FILE: {path} cannot be read: {why}") from e
+
+
+def policy_of(settings: Settings) -> Policy:
+    """Return the policy pack that `settings` names."""
+    source = files("domain") / "policies" / f"{settings.policy}.toml"
+    try:
+        return parse_policy(source.read_text("utf-8"))
+    except FileNotFoundError as e:
+        raise Malformed("POLICY_UNKNOWN", "NRM_POLICY names no policy pack") from e
