@@ -26,34 +26,22 @@ from domain.trail.notes import Algorithm, Note, VerifierKey, to_base64
 from domain.trail.quorum import Policy, open_checkpoint
 from services.local.processes import free_ports, until
 from tests.servers import missing
+from tests.trail.go import build
 from tests.vectors import key
 from tests.witnessed import VERIFIER, Log
 
 LITEWITNESS = "filippo.io/torchwood/cmd/litewitness"
 NAME = "neighbour.example/witness"
 LOG = Log()
-BUILD_SECONDS = 280
 START_SECONDS = 60.0
 
 
 @pytest.fixture(scope="session")
 def litewitness(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build litewitness once; without Go or ssh-agent, skip, or fail in CI."""
-    go = shutil.which("go")
-    if go is None or shutil.which("ssh-agent") is None:
-        missing("litewitness", "install Go 1.24 or newer and openssh-client")
-    program = tmp_path_factory.mktemp("litewitness") / "litewitness"
-    done = subprocess.run(  # noqa: S603 - our own arguments
-        [go, "build", "-buildvcs=false", "-mod=readonly", "-o", str(program), LITEWITNESS],
-        cwd=Path(__file__).parent / "litewitness",
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=BUILD_SECONDS,
-    )
-    if done.returncode:
-        missing("litewitness", f"Go 1.24 or newer does not build it: {done.stderr[-500:]}")
-    return program
+    """Build litewitness once; it needs an ssh-agent too."""
+    if shutil.which("ssh-agent") is None:
+        missing("litewitness", "ssh-agent is not on the PATH: install openssh-client")
+    return build(LITEWITNESS, tmp_path_factory.mktemp("litewitness"))
 
 
 @dataclass(frozen=True)
