@@ -7,14 +7,14 @@ from contextlib import contextmanager
 
 from adapters.sealing import Box
 from adapters.sqlite.connection import connect, ours, transaction
+from adapters.sqlite.shown import COLUMNS, columns_of, shown
 from domain.custody import HeldKey, HeldRelease
-from domain.messages import FollowedItem, Shown
+from domain.messages import FollowedItem
 from domain.ports import Boxing
 
 _TABLES = (
     "CREATE TABLE IF NOT EXISTS followed (case_id TEXT, seq INTEGER, position INTEGER NOT NULL,"
-    " type TEXT NOT NULL, record BLOB NOT NULL, statement BLOB NOT NULL, signature BLOB NOT NULL,"
-    " recorded_ms INTEGER NOT NULL, PRIMARY KEY (case_id, seq)) WITHOUT ROWID",
+    f" {COLUMNS}, PRIMARY KEY (case_id, seq)) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS keys (case_id TEXT, writer TEXT, category INTEGER, epoch INTEGER,"
     " boxed BLOB NOT NULL, PRIMARY KEY (case_id, writer, category, epoch)) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS withdrawals (case_id TEXT, consent_id TEXT, received_ms INTEGER)",
@@ -58,19 +58,7 @@ class SqliteCustody:
 
     def follow(self, items: Sequence[FollowedItem], position: int) -> None:
         """Keep `items` and move to `position` in one transaction."""
-        rows = [
-            (
-                i.case_id,
-                i.seq,
-                i.position,
-                i.event.type,
-                i.event.record,
-                i.event.statement,
-                i.event.signature,
-                i.event.recorded_ms,
-            )
-            for i in items
-        ]
+        rows = [(i.case_id, i.seq, i.position, *columns_of(i.event)) for i in items]
         with transaction(self._db) as db:
             db.executemany("INSERT OR IGNORE INTO followed VALUES (?,?,?,?,?,?,?,?)", rows)
             db.execute("UPDATE progress SET position = ? WHERE position < ?", (position, position))
@@ -189,14 +177,7 @@ def _place(case_id: str) -> bytes:
 
 
 def _followed(r: sqlite3.Row) -> FollowedItem:
-    event = Shown(
-        type=r["type"],
-        record=r["record"],
-        statement=r["statement"],
-        signature=r["signature"],
-        recorded_ms=r["recorded_ms"],
-    )
-    return FollowedItem(position=r["position"], case_id=r["case_id"], seq=r["seq"], event=event)
+    return FollowedItem(position=r["position"], case_id=r["case_id"], seq=r["seq"], event=shown(r))
 
 
 def _release(r: sqlite3.Row) -> HeldRelease:

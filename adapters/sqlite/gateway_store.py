@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from adapters.sqlite.connection import connect, ours, transaction
+from adapters.sqlite.shown import COLUMNS, columns_of, shown
 from domain.action import Action
 from domain.gateway import Kept, KeptKey, Outgoing, Parked, Result
-from domain.messages import FollowedItem, Shown, SignedRelease
+from domain.messages import FollowedItem, SignedRelease
 from domain.trail import statement
 
 _TABLES = (
@@ -30,9 +31,7 @@ _TABLES = (
     " recorded_ms INTEGER NOT NULL, categories INTEGER NOT NULL, basis TEXT NOT NULL,"
     " own INTEGER NOT NULL, opened INTEGER NOT NULL, UNIQUE (event_id, seat))",
     "CREATE INDEX IF NOT EXISTS events_case ON events (case_id)",
-    "CREATE TABLE IF NOT EXISTS facts (seq INTEGER PRIMARY KEY, type TEXT NOT NULL,"
-    " record BLOB NOT NULL, statement BLOB NOT NULL, signature BLOB NOT NULL,"
-    " recorded_ms INTEGER NOT NULL)",
+    f"CREATE TABLE IF NOT EXISTS facts (seq INTEGER PRIMARY KEY, {COLUMNS})",
     "CREATE TABLE IF NOT EXISTS parked (code TEXT NOT NULL, lane INTEGER, seq INTEGER)",
 )
 _KEEP = (
@@ -159,24 +158,14 @@ class SqliteGatewayStore:
 
     def facts(self, items: Sequence[FollowedItem]) -> None:
         """Keep checked registry facts."""
-        rows = [
-            (
-                i.seq,
-                i.event.type,
-                i.event.record,
-                i.event.statement,
-                i.event.signature,
-                i.event.recorded_ms,
-            )
-            for i in items
-        ]
+        rows = [(i.seq, *columns_of(i.event)) for i in items]
         with transaction(self._open) as db:
             db.executemany("INSERT OR IGNORE INTO facts VALUES (?,?,?,?,?,?)", rows)
 
     def registry(self) -> Sequence[FollowedItem]:
         """Return every registry fact kept, in order."""
         return [
-            FollowedItem(position=0, case_id="", seq=r["seq"], event=_shown(r))
+            FollowedItem(position=0, case_id="", seq=r["seq"], event=shown(r))
             for r in self._rows("SELECT * FROM facts ORDER BY seq")
         ]
 
@@ -348,14 +337,4 @@ def _kept(r: sqlite3.Row) -> Kept:
         seat=r["seat"],
         opened=r["opened"],
         number=r["number"],
-    )
-
-
-def _shown(r: sqlite3.Row) -> Shown:
-    return Shown(
-        type=r["type"],
-        record=r["record"],
-        statement=r["statement"],
-        signature=r["signature"],
-        recorded_ms=r["recorded_ms"],
     )
