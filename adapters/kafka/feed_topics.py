@@ -14,11 +14,10 @@ from adapters.kafka.framing import (
     CONTENT_TYPE,
     MOST,
     SPECVERSION,
+    EventTypes,
     Headers,
     check_signed,
-    frame,
     source,
-    unframe,
     uuid_text,
 )
 from adapters.kafka.names import Names
@@ -72,11 +71,8 @@ class FeedFraming:
 
     def __init__(self, language: Language, names: Names) -> None:
         """Look up every event type of `language` once."""
-        shapes = [language.shape(type) for type in language.types()]
         self._language = language
-        self._heads = {s.type: frame(s.number, b"") for s in shapes}
-        self._kinds = {s.type: ("ce_type", s.type.encode()) for s in shapes}
-        self._types = {s.number: s.type for s in shapes}
+        self._types = EventTypes(language)
         self._source = ("ce_source", source(names))
 
     def encode(self, record: FeedRecord) -> FramedEntry:
@@ -84,11 +80,12 @@ class FeedFraming:
         item, event_id = record.item, record.event_id.encode()
         event = item.event
         check_signed(event.statement, event.signature, "RECORD_HEADERS")
+        value = self._types.framed(event.type, event.record)
         headers = [
             SPECVERSION,
             ("ce_id", event_id),
             self._source,
-            self._kinds[event.type],
+            self._types.headers[event.type],
             CONTENT_TYPE,
             ("nrm_seq", b"%d.%d" % (item.lane, item.seq)),
             _categories(item.categories),
@@ -99,7 +96,6 @@ class FeedFraming:
         ]
         if item.supersedes is not None:
             headers.append(("nrm_supersedes", b"%d" % item.supersedes))
-        value = self._heads[event.type] + event.record
         return FramedEntry(event_id, value, headers)
 
     def decode(
@@ -116,10 +112,7 @@ class FeedFraming:
         """
         if key == HEARTBEAT and value is None:
             return None
-        number, body = unframe(value)
-        type = self._types.get(number)
-        if type is None:
-            raise Malformed("RECORD_SCHEMA", f"no event type has number {number}; upgrade")
+        type, body = self._types.unframed(value)
         said = self._headers(headers, type)
         event_id = uuid_text(key, "RECORD_KEY")
         _, event = self._language.read(type, body)

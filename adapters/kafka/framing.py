@@ -48,31 +48,50 @@ class Framed(NamedTuple):
     timestamp_ms: int
 
 
+class EventTypes:
+    """Event types as records name them: by number before the body, by name in `ce_type`."""
+
+    def __init__(self, language: Language) -> None:
+        """Look up every event type of `language` once."""
+        shapes = [language.shape(type) for type in language.types()]
+        self._heads = {s.type: frame(s.number, b"") for s in shapes}
+        self._numbered = {s.number: s.type for s in shapes}
+        self.headers = {s.type: ("ce_type", s.type.encode()) for s in shapes}
+
+    def framed(self, type: str, body: bytes) -> bytes:
+        """Return `body` behind the number of its type; `Malformed` UNKNOWN_EVENT."""
+        if type not in self._heads:
+            raise Malformed("UNKNOWN_EVENT", "the event type is not in the published schemas")
+        return self._heads[type] + body
+
+    def unframed(self, value: bytes | None) -> tuple[str, bytes]:
+        """Return type and body of a value; `Malformed` RECORD_FRAMING, RECORD_SCHEMA."""
+        number, body = unframe(value)
+        if number not in self._numbered:
+            raise Malformed("RECORD_SCHEMA", f"no event type has number {number}; upgrade")
+        return self._numbered[number], body
+
+
 class LogFraming:
     """Turns what the log holds into Kafka's records and back, for one hub."""
 
     def __init__(self, language: Language, names: Names) -> None:
         """Look up every event type of `language` once."""
-        shapes = [language.shape(type) for type in language.types()]
-        self._heads = {s.type: _FRAME.pack(MAGIC, s.number) for s in shapes}
-        self._types = {s.type: ("ce_type", s.type.encode()) for s in shapes}
-        self._numbered = {s.number: s.type for s in shapes}
+        self._types = EventTypes(language)
         self._source = ("ce_source", source(names))
 
     def encode(self, event: Recorded) -> Framed:
         """Return the record of `event`; `Malformed` when something in it has not its size."""
-        if event.type not in self._heads:
-            raise Malformed("UNKNOWN_EVENT", "the event type is not in the published schemas")
+        value = self._types.framed(event.type, event.body)
         headers = [
             SPECVERSION,
             ("ce_id", event.event_id.encode()),
             self._source,
-            self._types[event.type],
+            self._types.headers[event.type],
             ("ce_sequence", b"%d" % event.position),
             CONTENT_TYPE,
             ("nrm_entry", _entry(event)),
         ]
-        value = self._heads[event.type] + event.body
         return Framed(event.case_id.encode(), value, headers, event.recorded_ms)
 
     def decode(
@@ -86,10 +105,7 @@ class LogFraming:
 
         Codes: RECORD_FRAMING, RECORD_SCHEMA, RECORD_HEADERS, RECORD_KEY, RECORD_ENTRY.
         """
-        number, body = unframe(value)
-        type = self._numbered.get(number)
-        if type is None:
-            raise Malformed("RECORD_SCHEMA", f"no event type has number {number}; upgrade the hub")
+        type, body = self._types.unframed(value)
         event_id, position, entry = self._headers(headers, type)
         version, custody_seq, recorded_ms, signature, said = _opened(entry)
         if timestamp_ms != recorded_ms:
@@ -116,7 +132,7 @@ class LogFraming:
         spec, event_id, origin, kind, sequence, content, (_, entry) = headers
         if (spec, content) != (SPECVERSION, CONTENT_TYPE) or origin != self._source:
             raise Malformed("RECORD_HEADERS", "the record is not of this hub's log")
-        if kind != self._types[type]:
+        if kind != self._types.headers[type]:
             raise Malformed("RECORD_SCHEMA", "ce_type is not the type that the value is framed as")
         return uuid_text(event_id[1], "RECORD_HEADERS"), number_of(sequence[1]), entry or b""
 
