@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import logging
 import os
 import signal
 import sys
@@ -58,17 +57,6 @@ def addresses_of(data: Path) -> Any:
 def parts_of(data: Path) -> Parts:
     """Return what every part shares, over `data` and the environment."""
     return Parts(Settings.from_env(data, os.environ))
-
-
-def log_to(data: Path) -> None:
-    """Write the log of this process into the data folder."""
-    folder = data / "logs"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    logging.basicConfig(
-        filename=folder / "nrm-hub.log",
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
-    )
 
 
 def do(work: Coroutine[Any, Any, T]) -> T:

@@ -17,12 +17,12 @@ from services.cli.common import (
     AsJson,
     Data,
     do,
-    log_to,
     out,
     parts_of,
     stopping,
 )
 from services.demo.cast import CAST
+from services.logfile import log_to
 from services.runtime import Mechanism
 
 

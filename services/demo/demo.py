@@ -1,7 +1,6 @@
 """The demo: invented cases through every part over HTTP, then the checks of what was disclosed."""
 
 import asyncio
-import logging
 import tempfile
 import time
 from array import array
@@ -24,6 +23,7 @@ from services.demo.leaks import count_leaks
 from services.demo.script import Story
 from services.demo.stories import seeded, told
 from services.demo.summary import Summary, as_json, failures, table
+from services.logfile import log_to
 from services.runtime import Mechanism
 
 SETTLED_CHECK_SECONDS = 0.2
@@ -67,7 +67,7 @@ async def run_demo(
 async def _run(
     cases: int, source: Path | None, data: Path, seed: int, *, as_json_line: bool
 ) -> bool:
-    _log_to(data)
+    log_to(data)
     parts, figures = Parts(Settings(data=data)), _Figures()
     stories, total = _stories(cases, source, seed)
     console = Console(stderr=True)
@@ -189,14 +189,3 @@ def _sealed(hub: HubParts, parts: Parts) -> int:
 def _quantile(values: "array[float]", q: float) -> float:
     ordered = sorted(values)
     return ordered[min(int(q * len(ordered)), len(ordered) - 1)] if ordered else 0.0
-
-
-def _log_to(data: Path) -> None:
-    folder = data / "logs"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    logging.basicConfig(
-        filename=folder / "nrm-hub.log",
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
-        force=True,
-    )
