@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from domain.trail.delivered import Feed
 from domain.trail.heads import Head
 from domain.trail.merkle import Range
 from domain.trail.notes import Signature, VerifierKey
@@ -34,16 +35,20 @@ class Sequenced(NamedTuple):
     """The newest of all entries."""
 
 
-class Kept(NamedTuple):
-    """One head of the map, and what it takes to go on from it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What a new tree changed in the notary's running state."""
 
-    kind: str
-    """`s` a stream, `a` an actor, `f` the feed of a seat and lane."""
-    name: bytes
-    """What follows the kind in the map's key: stream, actor, or seat and lane."""
-    at: Head
-    more: bytes = b""
-    """Of a feed the nodes of its compact range, of an actor its newest `seen_size` (u64)."""
+    heads: Mapping[bytes, Head] = field(default_factory=dict)
+    """Key in the map -> what it has now."""
+    feeds: Mapping[Feed, Range] = field(default_factory=dict)
+    """Feed -> compact range over its delivery leaves."""
+    seen: Mapping[bytes, int] = field(default_factory=dict)
+    """Actor -> the newest size that it has seen."""
+    streamed: Sequence[tuple[bytes, int]] = ()
+    """(stream, index) of each new entry, in the log's order."""
+    dropped: Sequence[int] = ()
+    """Numbers of the intake that were not admitted after all."""
 
 
 class Posted(NamedTuple):
@@ -53,7 +58,7 @@ class Posted(NamedTuple):
     signature: bytes
     body: bytes
     number: int = 0
-    """Place in the intake, from 1 without gaps; 0 before it is kept."""
+    """Place in the intake, from 1 on; 0 before it is kept."""
 
 
 class NotaryStore(Protocol):
@@ -66,16 +71,9 @@ class NotaryStore(Protocol):
         """Return the newest tree; that of size 0 at the start."""
         ...
 
-    def advance(
-        self,
-        old_size: int,
-        new: Sequenced,
-        heads: Iterable[Kept],
-        streamed: Sequence[tuple[bytes, int]],
-    ) -> None:
-        """Make `new` the newest tree, with the heads that it changed, in one transaction.
+    def advance(self, old_size: int, new: Sequenced, changes: Changes) -> None:
+        """Make `new` the newest tree, with what it changed, in one transaction.
 
-        `streamed` are the new entries that have a stream: (stream, index), in the log's order.
         `Conflict` TREE_MOVED, and nothing is kept, unless the newest tree is of `old_size`.
         """
         ...
@@ -84,8 +82,16 @@ class NotaryStore(Protocol):
         """Return the root of the tree that was decided on at `size`, if one was."""
         ...
 
-    def heads(self) -> Iterator[Kept]:
-        """Return every head of the newest tree."""
+    def heads(self) -> Iterator[tuple[bytes, Head]]:
+        """Return key and head of everything in the newest tree's map."""
+        ...
+
+    def feeds(self) -> Mapping[Feed, Range]:
+        """Return the compact range of each feed."""
+        ...
+
+    def seen(self) -> Mapping[bytes, int]:
+        """Return the newest size that each actor has seen, if it is not 0."""
         ...
 
     def streamed(self, stream: bytes, after: int = 0) -> Sequence[int]:

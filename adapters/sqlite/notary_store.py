@@ -1,12 +1,13 @@
 """The notary's store in one SQLite file: a tree, its heads, and what readers posted."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from threading import Lock
 
 from adapters.sqlite.connection import connect, ours, transaction
 from domain.errors import Conflict
-from domain.notary import Kept, Posted, Sequenced, Sources
+from domain.notary import Changes, Posted, Sequenced, Sources
+from domain.trail.delivered import Feed
 from domain.trail.heads import Head
 from domain.trail.merkle import HASH_SIZE, Range
 from domain.trail.statement import Statement
@@ -15,13 +16,16 @@ _TABLES = (
     "CREATE TABLE IF NOT EXISTS trees (size INTEGER PRIMARY KEY, root BLOB NOT NULL,"
     " recorded_ms INTEGER NOT NULL, position INTEGER NOT NULL, refusal INTEGER NOT NULL,"
     " intake INTEGER NOT NULL, nodes BLOB NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS heads (kind TEXT, name BLOB, count INTEGER NOT NULL,"
-    " head BLOB NOT NULL, place INTEGER NOT NULL, more BLOB NOT NULL,"
-    " PRIMARY KEY (kind, name)) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS heads (name BLOB PRIMARY KEY, count INTEGER NOT NULL,"
+    " head BLOB NOT NULL, place INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS feeds (agency TEXT, purpose TEXT, lane INTEGER,"
+    " size INTEGER NOT NULL, nodes BLOB NOT NULL,"
+    " PRIMARY KEY (agency, purpose, lane)) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS seen (actor BLOB PRIMARY KEY, size INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS streamed (stream BLOB, place INTEGER,"
     " PRIMARY KEY (stream, place)) WITHOUT ROWID",
-    "CREATE TABLE IF NOT EXISTS intake (number INTEGER PRIMARY KEY, actor BLOB NOT NULL,"
-    " actor_seq INTEGER NOT NULL, statement BLOB NOT NULL, signature BLOB NOT NULL,"
+    "CREATE TABLE IF NOT EXISTS intake (number INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " actor BLOB NOT NULL, actor_seq INTEGER NOT NULL, statement BLOB NOT NULL, signature BLOB NOT NULL,"
     " body BLOB NOT NULL, UNIQUE (actor, actor_seq))",
 )
 _NEWEST = "SELECT * FROM trees ORDER BY size DESC LIMIT 1"
@@ -48,13 +52,7 @@ class SqliteNotaryStore:
         rows = self._rows(_NEWEST)
         return _sequenced(rows[0]) if rows else Sequenced()
 
-    def advance(
-        self,
-        old_size: int,
-        new: Sequenced,
-        heads: Iterable[Kept],
-        streamed: Sequence[tuple[bytes, int]],
-    ) -> None:
+    def advance(self, old_size: int, new: Sequenced, changes: Changes) -> None:
         """Make `new` the newest tree, if it still is the one of `old_size`."""
         tree = new.tree
         row = (tree.size, tree.root, new.recorded_ms, *new.sources, b"".join(tree.nodes))
@@ -63,21 +61,28 @@ class SqliteNotaryStore:
             if old_size != (found["size"] if found else 0) or tree.size <= old_size:
                 raise Conflict("TREE_MOVED", "another notary went on from this tree; read it")
             db.execute("INSERT INTO trees VALUES (?,?,?,?,?,?,?)", row)
-            db.executemany(
-                "INSERT OR REPLACE INTO heads VALUES (?,?,?,?,?,?)",
-                [(k.kind, k.name, *k.at, k.more) for k in heads],
-            )
-            db.executemany("INSERT INTO streamed VALUES (?,?)", streamed)
+            _change(db, changes)
 
     def root_at(self, size: int) -> bytes | None:
         """Return the root of the tree of `size`, if it was decided on."""
         rows = self._rows("SELECT root FROM trees WHERE size = ?", size)
         return bytes(rows[0]["root"]) if rows else None
 
-    def heads(self) -> Iterator[Kept]:
-        """Return every head of the newest tree."""
+    def heads(self) -> Iterator[tuple[bytes, Head]]:
+        """Return key and head of everything in the newest tree's map."""
         for r in self._rows("SELECT * FROM heads"):
-            yield Kept(r["kind"], r["name"], Head(r["count"], r["head"], r["place"]), r["more"])
+            yield r["name"], Head(r["count"], r["head"], r["place"])
+
+    def feeds(self) -> Mapping[Feed, Range]:
+        """Return the compact range of each feed."""
+        rows = self._rows("SELECT * FROM feeds")
+        return {
+            Feed(r["agency"], r["purpose"], r["lane"]): _range(r["size"], r["nodes"]) for r in rows
+        }
+
+    def seen(self) -> Mapping[bytes, int]:
+        """Return the newest size that each actor has seen."""
+        return {r["actor"]: r["size"] for r in self._rows("SELECT * FROM seen")}
 
     def streamed(self, stream: bytes, after: int = 0) -> Sequence[int]:
         """Return the log indexes of a stream's entries from its number `after` on."""
@@ -114,11 +119,23 @@ class SqliteNotaryStore:
             return self._reader.execute(sql, parameters).fetchall()
 
 
+def _change(db: sqlite3.Connection, changes: Changes) -> None:
+    heads = [(key, *head) for key, head in changes.heads.items()]
+    db.executemany("INSERT OR REPLACE INTO heads VALUES (?,?,?,?)", heads)
+    feeds = [(*feed, r.size, b"".join(r.nodes)) for feed, r in changes.feeds.items()]
+    db.executemany("INSERT OR REPLACE INTO feeds VALUES (?,?,?,?,?)", feeds)
+    db.executemany("INSERT OR REPLACE INTO seen VALUES (?,?)", changes.seen.items())
+    db.executemany("INSERT INTO streamed VALUES (?,?)", changes.streamed)
+    db.executemany("DELETE FROM intake WHERE number = ?", [(n,) for n in changes.dropped])
+
+
+def _range(size: int, nodes: bytes) -> Range:
+    return Range(size, tuple(nodes[at : at + HASH_SIZE] for at in range(0, len(nodes), HASH_SIZE)))
+
+
 def _sequenced(r: sqlite3.Row) -> Sequenced:
-    nodes = r["nodes"]
-    parts = tuple(nodes[at : at + HASH_SIZE] for at in range(0, len(nodes), HASH_SIZE))
     sources = Sources(r["position"], r["refusal"], r["intake"])
-    return Sequenced(Range(r["size"], parts), sources, r["recorded_ms"])
+    return Sequenced(_range(r["size"], r["nodes"]), sources, r["recorded_ms"])
 
 
 def _posted(r: sqlite3.Row) -> Posted:

@@ -53,9 +53,14 @@ class Countdown:
         return State.DEGRADED if waited > DEGRADED_MS else State.PENDING
 
     @property
+    def stopped(self) -> bool:
+        """Whether the quorum was missing for too long."""
+        return self.state is State.STOPPED
+
+    @property
     def seconds_left(self) -> float:
         """Seconds until it stops if no quorum comes; the whole time while nothing waits."""
-        if self.state is State.STOPPED:
+        if self.stopped:
             return 0.0
         waited = 0 if self._since is None else self._clock() - self._since
         return max(0.0, (STOP_MS - waited) / 1000)

@@ -6,11 +6,10 @@ from collections.abc import Callable, Sequence
 from domain.agency import Registry
 from domain.errors import Conflict, Malformed, NotAuthentic, Refused
 from domain.notary import NotaryStore, Posted, SignedStatement, TrailFiles
-from domain.trail.deliveries import RECEIPT_SCHEMA, deliveries_of, leaves_of
-from domain.trail.entry import Entry
+from domain.trail.deliveries import RECEIPT_SCHEMA, leaves_of
 from domain.trail.merkle import EMPTY_ROOT, root
 from domain.trail.statement import ZEROS, Kind, Statement, digest, reader_id, signed_bytes
-from services.notary.tree import Tree
+from services.notary.state import newest_disclosure
 
 NONCE_SIZE = 32
 Verify = Callable[[bytes, bytes, bytes], bool]
@@ -80,20 +79,13 @@ class Intake:
             raise Refused("SEEN_UNKNOWN", "the log never had the root that the statement has seen")
 
     def _check_receipt(self, said: Statement, leaves: Sequence[bytes], agency: str) -> None:
-        """Refuse what is not about deliveries to this agency, up to the one it answers."""
-        tree = Tree(self._files, self._store.newest().tree.size)
-        delivered: set[bytes] = set()
-        for index in self._store.streamed(said.stream):
-            entry = Entry.decode(tree.entry(index))
-            if entry.said.kind == Kind.DISCLOSURE:
-                found = deliveries_of(tree.body(index))
-                delivered |= {d.leaf for d in found if d.agency == agency}
-                if digest(entry.statement) == said.after:
-                    break
-        else:
-            raise Refused("RECEIPT_UNKNOWN", "the receipt answers no disclosure of this case")
-        if not delivered.issuperset(leaves):
+        """Refuse what is not about deliveries to this agency, and names not the newest of them."""
+        found = newest_disclosure(self._store, self._files, said.stream, agency, leaves)
+        if found is None:
             raise Refused("RECEIPT_UNKNOWN", "the receipt confirms what was not delivered")
+        if found != said.after:
+            message = "a receipt names the newest DISCLOSURE of what it confirms"
+            raise Refused("RECEIPT_AFTER", message)
 
 
 def _check_body(said: Statement, body: bytes) -> None:

@@ -64,7 +64,7 @@ class Publishing:
     def step(self) -> bool:
         """Publish the newest tree if it is time; `Unavailable` QUORUM_MISSING if it cannot be."""
         tree = self._store.newest().tree
-        if not self._due(tree.size) or self.countdown.state is State.STOPPED:
+        if not self._due(tree.size) or self.countdown.stopped:
             return False
         self.countdown.begin()
         checkpoint = Checkpoint(self._origin, tree.size, tree.root)

@@ -46,9 +46,11 @@ class Shown:
     def open(self, size: int, heads: Iterable[Changed]) -> None:
         """Begin with the heads of the newest tree."""
         with self._lock:
+            self._map = HeadMap()
             for key, head in heads:
                 self._map.set(key, head)
             self._size = size
+            self._waiting.clear()
 
     def advanced(self, size: int, changed: list[Changed]) -> None:
         """Note what a new tree changed."""

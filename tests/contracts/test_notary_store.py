@@ -10,7 +10,8 @@ import pytest
 
 from adapters.sqlite.notary_store import SqliteNotaryStore
 from domain.errors import Conflict
-from domain.notary import Kept, NotaryStore, Posted, Sequenced, Sources
+from domain.notary import Changes, NotaryStore, Posted, Sequenced, Sources
+from domain.trail.delivered import Feed
 from domain.trail.heads import Head
 from domain.trail.merkle import EMPTY_ROOT, Range, leaf
 from tests.agencies import sha
@@ -36,8 +37,8 @@ def tree(size: int, label: str = "", **sources: int) -> Sequenced:
     return Sequenced(Range().extend(leaves), Sources(**sources), 1_000 + size)
 
 
-def kept(name: str, count: int, kind: str = "s", more: bytes = b"") -> Kept:
-    return Kept(kind, sha(name), Head(count, sha(f"{name} {count}"), count), more)
+def head(name: str, count: int) -> dict[bytes, Head]:
+    return {sha(name): Head(count, sha(f"{name} {count}"), count)}
 
 
 def posted(label: str, seq: int = 0, by: str = "reader") -> Posted:
@@ -45,8 +46,8 @@ def posted(label: str, seq: int = 0, by: str = "reader") -> Posted:
     return Posted(statement=said, signature=2 * sha(label), body=label.encode())
 
 
-def moved(store: NotaryStore, old: int, new: Sequenced, *heads: Kept, streamed: Any = ()) -> None:
-    store.advance(old, new, heads, streamed)
+def moved(store: NotaryStore, old: int, new: Sequenced, **changes: Any) -> None:
+    store.advance(old, new, Changes(**changes))
 
 
 def test_a_new_store_has_the_empty_tree(store: NotaryStore) -> None:
@@ -64,8 +65,9 @@ def test_a_tree_comes_back_whole_after_a_new_start(opens: Opens) -> None:
 def test_a_tree_that_goes_on_from_another_than_the_newest_is_a_conflict(store: NotaryStore) -> None:
     moved(store, 0, tree(3))
     for old in (0, 2, 4):
+        streamed = [(sha("stream"), 0)]
         with pytest.raises(Conflict, match="TREE_MOVED"):
-            moved(store, old, tree(9, "other"), kept("stream", 1), streamed=[(sha("stream"), 0)])
+            moved(store, old, tree(9, "other"), heads=head("stream", 1), streamed=streamed)
     assert store.newest() == tree(3)
     assert list(store.heads()) == []
     assert store.streamed(sha("stream")) == []
@@ -104,16 +106,16 @@ def test_the_roots_of_all_sizes_are_known_and_no_others(store: NotaryStore) -> N
     assert store.root_at(5) is None
 
 
-def test_a_head_is_replaced_by_its_newer_one(store: NotaryStore) -> None:
-    feed = kept("feed", 4, kind="f", more=b"nodes")
-    moved(store, 0, tree(3), kept("a", 1), kept("a", 1, kind="a"), feed)
-    moved(store, 3, tree(8), kept("a", 2))
-    found = {(k.kind, k.name): k for k in store.heads()}
-    assert found == {
-        ("s", sha("a")): kept("a", 2),
-        ("a", sha("a")): kept("a", 1, kind="a"),
-        ("f", sha("feed")): feed,
-    }
+def test_what_changed_is_replaced_and_the_rest_stays(opens: Opens) -> None:
+    store, feed, other = opens(), Feed("gb-a", "health_care", 3), Feed("gb-b", "legal_aid", 0)
+    ranges = {feed: tree(5).tree, other: tree(2).tree}
+    seen = {sha("actor"): 3, sha("another"): 1}
+    moved(store, 0, tree(3), heads=head("a", 1) | head("b", 1), feeds=ranges, seen=seen)
+    moved(store, 3, tree(8), heads=head("a", 2), feeds={feed: tree(6).tree}, seen={sha("actor"): 8})
+    again = opens()
+    assert dict(again.heads()) == head("a", 2) | head("b", 1)
+    assert again.feeds() == ranges | {feed: tree(6).tree}
+    assert again.seen() == seen | {sha("actor"): 8}
 
 
 def test_a_stream_lists_its_entries_in_the_order_of_the_log(store: NotaryStore) -> None:
@@ -126,7 +128,7 @@ def test_a_stream_lists_its_entries_in_the_order_of_the_log(store: NotaryStore) 
     assert list(store.streamed(sha("nobody"))) == []
 
 
-def test_what_readers_post_is_numbered_without_gaps(opens: Opens) -> None:
+def test_what_readers_post_is_numbered_in_order(opens: Opens) -> None:
     store = opens()
     assert [store.take(posted(f"receipt {n}", n)) for n in range(3)] == [1, 2, 3]
     found = opens().waiting(1, 10)
@@ -144,6 +146,14 @@ def test_two_statements_of_one_number_are_not_both_kept(store: NotaryStore) -> N
     with pytest.raises(Conflict, match="READER_SEQ"):
         store.take(posted("another"))
     assert store.take(posted("of another reader", by="another reader")) == 2
+
+
+def test_what_was_not_admitted_leaves_its_number_to_the_reader(store: NotaryStore) -> None:
+    for seq in range(2):
+        store.take(posted(f"receipt {seq}", seq))
+    moved(store, 0, tree(3), dropped=[2])
+    assert store.posted(actor_of(posted(""))) == posted("receipt 0")._replace(number=1)
+    assert store.take(posted("another", 1)) == 3, "a number of the intake is used once"
 
 
 def test_the_newest_of_a_reader_is_known(store: NotaryStore) -> None:

@@ -1,0 +1,123 @@
+"""The notary's running state: begun from its store, not from the log's first leaf."""
+
+from collections.abc import Sequence
+
+from domain.errors import Corrupt
+from domain.notary import Changes, NotaryStore, TrailFiles
+from domain.trail.delivered import Delivered, Feed
+from domain.trail.deliveries import deliveries_of
+from domain.trail.entry import Entry, read
+from domain.trail.heads import Head, HeadMap
+from domain.trail.merkle import Range
+from domain.trail.state import Item, State
+from domain.trail.statement import Kind, digest
+from services.notary.tree import Tree
+
+
+class _Heads(HeadMap):
+    """The map, which notes what changes in it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.changed: dict[bytes, Head] = {}
+
+    def set(self, key: bytes, head: Head) -> None:
+        self.changed[key] = head
+        super().set(key, head)
+
+
+class _Delivered(Delivered):
+    """What was delivered; what a case's readers got is looked up in the trail itself."""
+
+    def __init__(self, store: NotaryStore, files: TrailFiles) -> None:
+        super().__init__()
+        self._feeds = dict(store.feeds())
+        self._store = store
+        self._files = files
+
+    def newest(self, stream: bytes, agency: str, leaves: Sequence[bytes]) -> bytes | None:
+        """Return the digest of the newest DISCLOSURE that delivered one of `leaves`.
+
+        Those of the round that is being made are not in the files yet, nor are they read yet.
+        """
+        return newest_disclosure(self._store, self._files, stream, agency, leaves)
+
+
+class _Roots(dict[int, bytes]):
+    """Roots by size; the older ones stay in the store."""
+
+    def __init__(self, store: NotaryStore, newest: Range) -> None:
+        super().__init__({newest.size: newest.root, 0: Range().root})
+        self._store = store
+
+    def get(self, size: int, default: object = None) -> bytes | None:  # type: ignore[override]
+        return super().get(size) or self._store.root_at(size)
+
+
+class RunningState(State):
+    """The state after the newest tree of a store."""
+
+    heads: _Heads
+
+    def __init__(self, store: NotaryStore, files: TrailFiles) -> None:
+        """Read what the store has; `Corrupt` TRAIL_MAP when its map is not the newest EPOCH's."""
+        super().__init__()
+        newest = store.newest()
+        self.size, self.recorded_ms = newest.tree.size, newest.recorded_ms
+        self._range = newest.tree
+        self.delivered = _Delivered(store, files)
+        self._checkpoints = _Roots(store, newest.tree)
+        self._seen = dict(store.seen())
+        self.heads = _Heads()
+        for key, head in store.heads():
+            self.heads.set(key, head)
+        if self.size:
+            epoch = read(Tree(files, self.size).entry(self.size - 1))
+            if isinstance(epoch, Entry) or epoch.map_root != self.heads.root():
+                raise Corrupt("TRAIL_MAP", "the store's heads are not those of the newest EPOCH")
+        self._streamed: list[tuple[bytes, int]] = []
+        self._fed: set[Feed] = set()
+        self._saw: set[bytes] = set()
+        self.forget()
+
+    def add(self, item: Item) -> None:
+        """Take an entry as the next leaf."""
+        self._streamed.append((item.said.stream, self.size))
+        self._fed |= {Feed(*d[:3]) for d in item.deliveries}
+        if item.said.seen_size:
+            self._saw.add(item.said.actor)
+        super().add(item)
+
+    def changes(self, dropped: Sequence[int]) -> Changes:
+        """Return what has changed since `forget`."""
+        return Changes(
+            heads=dict(self.heads.changed),
+            feeds={feed: self.delivered.feed(feed) for feed in self._fed},
+            seen={actor: self.seen(actor) for actor in self._saw},
+            streamed=self._streamed,
+            dropped=dropped,
+        )
+
+    def forget(self) -> None:
+        """Begin to note changes anew: those up to here are in the store."""
+        self.heads.changed = {}
+        self._streamed, self._fed, self._saw = [], set(), set()
+
+
+def newest_disclosure(
+    store: NotaryStore, files: TrailFiles, stream: bytes, agency: str, leaves: Sequence[bytes]
+) -> bytes | None:
+    """Return the digest of the newest DISCLOSURE in a stream that delivered one of `leaves`.
+
+    None unless all of them were delivered to `agency` there.
+    """
+    tree = Tree(files, store.newest().tree.size)
+    missing, newest = set(leaves), None
+    for index in store.streamed(stream):
+        entry = Entry.decode(tree.entry(index))
+        if entry.said.kind == Kind.DISCLOSURE:
+            own = {d.leaf for d in deliveries_of(tree.body(index)) if d.agency == agency}
+            if not own.isdisjoint(leaves):
+                newest = digest(entry.statement)
+            missing -= own
+    return None if missing else newest
