@@ -1,0 +1,118 @@
+"""A trail's files for an auditor: from a folder, or over HTTP with a bearer token."""
+
+import http.client
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from adapters.http_links import _Link
+from domain.errors import Malformed, NotAuthentic, Refused, Unavailable
+
+ANSWER_SECONDS = 30.0
+_OK, _UNAUTHORIZED, _FORBIDDEN, _MISSING, _GONE = 200, 401, 403, 404, 410
+
+
+class FolderSource:
+    """`TrailReading` of a folder: a copy of the trail, or the notary's own."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read in `folder`; `Malformed` SOURCE if it is none."""
+        if not folder.is_dir():
+            raise Malformed("SOURCE", f"{folder} is no folder; give that of a trail, or its URL")
+        self._folder = folder
+        self.name = str(folder)
+
+    def read(self, path: str, most: int) -> bytes | None:
+        """Return the file at `path`, or None."""
+        try:
+            with (self._folder / path).open("rb") as file:
+                return _bounded(file.read(most + 1), path, most)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return None
+        except OSError as e:
+            raise Unavailable("SOURCE_AWAY", f"{path} cannot be read: {e.strerror}") from e
+
+
+class HttpSource:
+    """`TrailReading` of a web address, over one connection that is kept; it never redirects."""
+
+    def __init__(self, address: str, token: Callable[[], str]) -> None:
+        """Read below `address`, such as https://hub.example/trail; `token` may give none ("")."""
+        found = urlsplit(address)
+        if found.scheme not in {"http", "https"} or not found.hostname or found.query:
+            raise Malformed("SOURCE", "an address is http:// or https://, a host and a path")
+        try:
+            port = found.port
+        except ValueError:
+            raise Malformed("SOURCE", "the port in the address is none") from None
+        secure = found.scheme == "https"
+        kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+        self._connection = kind(found.hostname, port, timeout=ANSWER_SECONDS)
+        self._prefix = found.path.rstrip("/")
+        self._token = token
+        self._headers: dict[str, str] | None = None
+        self.name = address
+
+    def read(self, path: str, most: int) -> bytes | None:
+        """Return the file at `path`, or None."""
+        status, data = self._get(path, most)
+        if status == _UNAUTHORIZED:  # a token is short-lived
+            self._headers = None
+            status, data = self._get(path, most)
+        if status == _OK:
+            return _bounded(data, path, most)
+        if status in {_MISSING, _GONE}:
+            return None
+        if status in {_UNAUTHORIZED, _FORBIDDEN}:
+            message = f"{path} is for auditors: say --as an agency with an oversight role"
+            raise NotAuthentic("NOT_ALLOWED", message)
+        if 300 <= status < 400:
+            raise Refused("REDIRECTED", f"{path} leads elsewhere; give the trail's own address")
+        raise self._away(path, f"answered {status}")
+
+    def _get(self, path: str, most: int) -> tuple[int, bytes]:
+        try:
+            return self._asked(path, most)
+        except (http.client.HTTPException, ConnectionError):
+            self._connection.close()  # it was kept open for too long; asking twice does no harm
+        except OSError as e:
+            self._connection.close()
+            raise self._away(path, "did not answer") from e
+        try:
+            return self._asked(path, most)
+        except (http.client.HTTPException, OSError) as e:
+            self._connection.close()
+            raise self._away(path, "did not answer") from e
+
+    def _asked(self, path: str, most: int) -> tuple[int, bytes]:
+        if self._headers is None:
+            token = self._token()
+            self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._connection.request("GET", f"{self._prefix}/{path}", headers=self._headers)
+        response = self._connection.getresponse()
+        data = response.read(most + 1)
+        if not response.isclosed():
+            self._connection.close()
+        elif len(data) <= most and response.length:
+            raise http.client.IncompleteRead(data, response.length)
+        return response.status, data
+
+    def _away(self, path: str, what: str) -> Unavailable:
+        return Unavailable("SOURCE_AWAY", f"{self.name} {what} for {path}; retry later")
+
+
+def _bounded(data: bytes, path: str, most: int) -> bytes:
+    if len(data) > most:
+        raise Malformed("FILE_SIZE", f"{path} is larger than {most} bytes")
+    return data
+
+
+class AgencyTokens(_Link):
+    """Access tokens of a hub, for the agency whose key this is."""
+
+    async def fetch(self) -> str:
+        """Return a fresh token; `Unavailable` or `NotAuthentic` when there is none to be had."""
+        try:
+            return await self._new_token()
+        finally:
+            await self.close()

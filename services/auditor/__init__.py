@@ -1,0 +1,1 @@
+"""The auditor: checks the whole trail, one case, or a bundle of evidence, and trusts no hub."""

@@ -1,0 +1,119 @@
+"""A trail from wherever it lies: a folder or a web address, read file by file and never trusted.
+
+Every path is made of numbers here, so nothing that a log says leads to another file.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from domain.errors import Malformed, Refused
+from domain.trail.merkle import HASH_SIZE
+from domain.trail.tiles import (
+    WIDTH,
+    TileNodes,
+    body_path,
+    decode_bodies,
+    decode_entries,
+    entries_path,
+)
+
+MAX_TEXT = 1 << 20
+"""Bytes of a checkpoint, policy or trust.json."""
+MAX_ENTRIES = WIDTH * (2 + 0xFFFF)
+"""Bytes of an entry bundle."""
+MAX_BODIES = WIDTH * (4 + (1 << 20))
+"""Bytes of a body bundle: a body has at most one MiB."""
+_PARTIAL = ".p/"
+
+
+class TrailReading(Protocol):
+    """Where the files of a trail lie. `name` says it to people."""
+
+    name: str
+
+    def read(self, path: str, most: int) -> bytes | None:
+        """Return the file at `path`, or None if there is none.
+
+        `Malformed` FILE_SIZE above `most` bytes; `Unavailable` when it cannot be had now,
+        `Refused` NOT_ALLOWED when it is kept from us.
+        """
+        ...
+
+
+class Source:
+    """The files of one trail; `Malformed` or `Refused` FILE_MISSING says which is not as it is."""
+
+    def __init__(self, reading: TrailReading) -> None:
+        """Read nothing yet."""
+        self._reading = reading
+        self.name = reading.name
+
+    def text(self, name: str) -> bytes:
+        """Return `checkpoint`, `policy`, `trust.json` or `log.vkey`."""
+        return self._need(name, MAX_TEXT)
+
+    def tile(self, path: str) -> bytes:
+        """Return a hash tile: the partial one or, once its file is gone, its part of the full."""
+        return self._tile(path, WIDTH * HASH_SIZE)
+
+    def nodes(self, size: int) -> TileNodes:
+        """Return the nodes of the tree of `size`, from its tiles."""
+        return TileNodes(self.tile, size)
+
+    def entries(self, number: int, size: int) -> list[bytes]:
+        """Return the entries of bundle `number` in a log of `size`."""
+        return self._items(number, size, entries_path, decode_entries, MAX_ENTRIES)
+
+    def bodies(self, number: int, size: int) -> list[bytes]:
+        """Return the bodies of bundle `number` in a log of `size`."""
+        return self._items(number, size, body_path, decode_bodies, MAX_BODIES)
+
+    def bundles(self, size: int) -> Iterator[tuple[int, list[bytes]]]:
+        """Yield (index of the first entry, entries) of every bundle of a log of `size`."""
+        for number in range(-(-size // WIDTH)):
+            yield number * WIDTH, self.entries(number, size)
+
+    def entry(self, index: int, size: int) -> bytes:
+        """Return the entry at `index` in a log of `size`."""
+        return self.entries(index // WIDTH, size)[index % WIDTH]
+
+    def body(self, index: int, size: int) -> bytes:
+        """Return the body of the entry at `index` in a log of `size`."""
+        return self.bodies(index // WIDTH, size)[index % WIDTH]
+
+    def _tile(self, path: str, most: int) -> bytes:
+        found = self._reading.read(path, most)
+        if found is not None:
+            return found
+        full, partial, width = path.partition(_PARTIAL)
+        if not partial:
+            raise _missing(path)
+        return self._need(full, most)[: int(width) * HASH_SIZE]
+
+    def _items(
+        self,
+        number: int,
+        size: int,
+        path: Callable[[int, int], str],
+        decode: Callable[[bytes, int, int], list[bytes]],
+        most: int,
+    ) -> list[bytes]:
+        width = min(WIDTH, size - WIDTH * number)
+        if width < 1:
+            raise Malformed("BUNDLE", f"a log of {size} entries has no bundle {number}")
+        found = self._reading.read(path(number, width), most)
+        if found is not None:
+            return decode(found, number, width)
+        if width == WIDTH:
+            raise _missing(path(number, width))
+        return decode(self._need(path(number, WIDTH), most), number, WIDTH)[:width]
+
+    def _need(self, path: str, most: int) -> bytes:
+        found = self._reading.read(path, most)
+        if found is None:
+            raise _missing(path)
+        return found
+
+
+def _missing(path: str) -> Refused:
+    return Refused("FILE_MISSING", f"{path} is not there")
