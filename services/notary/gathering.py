@@ -47,7 +47,8 @@ def gather(
         more_refusals = full and len(kept) == len(late)
         refusals += kept
     until = min(
-        [events[-1].recorded_ms] * more_events + [refusals[-1].recorded_ms] * more_refusals,
+        [e.recorded_ms for e in events[-1:] if more_events]
+        + [r.recorded_ms for r in refusals[-1:] if more_refusals],
         default=None,
     )
     if until is not None:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from domain.errors import Corrupt, Unavailable
 from domain.notary import NotaryStore, Posted, Sequenced, Sources, TrailFiles
 from domain.ports import EventStore, Recorded
-from domain.trail.admission import Problem, Signer, problems
+from domain.trail.admission import Problem, problems
 from domain.trail.delivered import Feed
 from domain.trail.entry import Entry
 from domain.trail.merkle import leaf
@@ -22,6 +22,7 @@ from services.notary.disclosing import Disclosing
 from services.notary.edge import Leaf, Rim
 from services.notary.gathering import gather
 from services.notary.shown import Shown
+from services.notary.signers import Signers
 from services.notary.state import RunningState
 
 LIMIT = 10_000
@@ -41,8 +42,7 @@ class Notary:
     store: NotaryStore
     files: TrailFiles
     disclosing: Disclosing
-    signer: Callable[[bytes], Signer | None]
-    """Actor -> whose it is."""
+    signers: Signers
     shown: Shown
     stopped: Callable[[], bool]
     """Whether the quorum has been missing for too long."""
@@ -130,6 +130,7 @@ class _Round:
         gathered = gather(
             self._notary.events, sources, lambda actor: self._state.actor(actor)[0], LIMIT
         )
+        self._notary.signers.renew()
         for one in gathered.taken:
             body, code = (one.body, "") if isinstance(one, Recorded) else (b"", one.code)
             self._recorded(self._made(one.statement, one.signature, body, one.recorded_ms, code))
@@ -182,7 +183,7 @@ class _Round:
             self._enter(made)
 
     def _problems(self, item: Item) -> list[Problem]:
-        signer = self._notary.signer(item.said.actor)
+        signer = self._notary.signers.signer(item.said.actor)
         return problems(self._state, item, signer, self._notary.disclosing.actor)
 
     def _made(

@@ -9,7 +9,7 @@ from domain.trail.statement import actor_id, reader_id
 
 
 class Signers:
-    """Looks actors up; what the registry knew once it knows for good."""
+    """Looks actors up; what the registry knew once, it knows for good."""
 
     def __init__(self, registry: Callable[[], Registry], operator: Key, notary: bytes) -> None:
         """`operator` wrote the first facts of the registry; `notary` is the notary's public key."""
@@ -19,13 +19,16 @@ class Signers:
         self._version = -1
         self._known: dict[bytes, Signer] = {}
 
-    def __call__(self, actor: bytes) -> Signer | None:
-        """Return whose actor it is; None if no key is known."""
+    def renew(self) -> None:
+        """Learn what the registry has become."""
         registry = self._registry()
         if registry.version != self._version:
             keys = (key for agency in registry.agencies.values() for key in agency.keys)
             known = {k: v for key in keys for k, v in _signers(key).items()}
             self._known, self._version = self._pinned | known, registry.version
+
+    def signer(self, actor: bytes) -> Signer | None:
+        """Return whose actor it is, as of `renew`; None if no key is known."""
         return self._known.get(actor)
 
 

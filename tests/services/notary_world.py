@@ -4,6 +4,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -52,14 +53,17 @@ T0 = 1_700_000_000_000
 FOREVER = Period(starts=0)
 
 
+@cache
 def seed(agency: str) -> bytes:
     return sha(f"seed of {agency}")
 
 
+@cache
 def public(agency: str) -> bytes:
     return SIGNING.public_key(seed(agency))
 
 
+@cache
 def registry() -> Registry:
     """Return three agencies, each with one key and one role."""
     agencies = {
@@ -86,7 +90,7 @@ class Keys:
     """What a replay knows: the same agencies from the start."""
 
     def signer(self, actor: bytes) -> Signer | None:
-        return SIGNERS(actor)
+        return SIGNERS.signer(actor)
 
     def learn(self, item: Item) -> None:
         """Learn nothing: no action here is a registry fact."""
@@ -223,7 +227,7 @@ class NotaryWorld:
                 lambda message: SIGNING.sign(seed("notary"), message),
                 self.clock,
             ),
-            signer=SIGNERS,
+            signers=SIGNERS,
             shown=self.shown,
             stopped=lambda: self.publishing.countdown.stopped,
         )
