@@ -13,16 +13,12 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from itertools import cycle
 from pathlib import Path
-from time import perf_counter
 from typing import Any
-from uuid import uuid4
 
 import uvloop
 from kafka import KafkaConsumer, TopicPartition
 
-from adapters.http_links import HttpHubLink
 from adapters.kafka.client import Broker
 from adapters.kafka.feed_topics import RELAY, KafkaFeedTopics
 from adapters.kafka.names import Names
@@ -30,20 +26,15 @@ from adapters.kafka.publisher import Publisher
 from adapters.sqlite.event_store import SqliteEventStore
 from adapters.sqlite.feeds import SqliteFeeds
 from domain.errors import Unavailable
-from domain.messages import Submission
-from domain.secret import Secret
 from domain.vocabulary import Seat
 from services.bootstrap import Parts, Settings, now_ms
-from services.hub.casebook import CaseBook
-from services.hub.feed_pacing import Beats
 from services.hub.feed_relay import FeedRelay
-from services.hub.feeds import Composer, StoreWorld
-from tests.bench.cases import WrittenCase
+from tests.adapters.kafka_log import broker_of
+from tests.bench.brokers import new_names, running_brokers
 from tests.bench.children import OPENERS, SHELTER, child
-from tests.bench.feed_relaying import Ours, Unwatched, a_broker, broker_of
-from tests.bench.ledger import check
-from tests.bench.measuring import Measured, quantile
-from tests.bench.town import Town
+from tests.bench.feed_relaying import composer, feed_relay_of
+from tests.bench.measuring import Measured, latency
+from tests.bench.noticing import Noticing
 from tests.servers import make_topics
 
 PER_SECOND = 200
@@ -53,14 +44,6 @@ PATIENCE = 60.0
 SEAT = Seat(SHELTER, "protection_support")
 _NOTICE = b"nrm.v1.InformationNoticeGiven"
 _IDLE = 0.002
-
-
-class _Members(Town):
-    """The mechanism's members, whose keys lie in their gateways' keystores."""
-
-    def seed(self, agency: str) -> Secret:
-        """Return the seed of a member's signing key."""
-        return self.parts.secret(f"gateways/{agency}", "signing")
 
 
 class _Subscriber:
@@ -104,24 +87,17 @@ class _Subscriber:
 
 def feed_latency_kafka(folder: Path) -> Iterator[Measured]:
     """Post notices of cases that a shelter reads, on a fixed schedule, whatever comes back."""
-    names = Names(f"nrm:b{uuid4().hex[:12]}")
+    names = new_names()
     data = folder / "data"
-    with a_broker(folder / "kafka") as brokers, child("mechanism", str(data)) as (said, _):
+    with running_brokers(folder / "kafka") as brokers, child("mechanism", str(data)) as (said, _):
         broker = broker_of(brokers)
         seats = [Seat(agency, purpose) for agency in (*OPENERS, SHELTER) for purpose in _PURPOSES]
         make_topics(brokers, names, seats)
         with _relay_beside(data, names, broker), _Subscriber(broker, names) as subscriber:
             answered = uvloop.run(_sent(Parts(Settings(data=data)), said, subscriber))
         readable = subscriber.notices
-    p99 = quantile(readable, 0.99)
-    yield Measured(
-        name="feed_latency_kafka",
-        value=quantile(readable, 0.5),
-        unit="ms",
-        ratio=p99 / quantile(answered, 0.99),
-        against="p99 of the answer to the POST itself",
-        p99_ms=p99,
-    )
+    against = "p99 of the answer to the POST itself"
+    yield latency("feed_latency_kafka", readable, answered, against)
 
 
 _PURPOSES = ("investigation", "protection_support", "return_or_residence")
@@ -148,60 +124,24 @@ def _relay_beside(data: Path, names: Names, broker: Broker) -> Iterator[None]:
 
 async def _sent(parts: Parts, said: dict[str, Any], subscriber: _Subscriber) -> list[float]:
     """Return ms from each notice sent to answered, once all of them arrived."""
-    town = _Members(parts, 0, 0)
-    links = {
-        agency: HttpHubLink(said["hub"], agency, town.sealer(agency).public_key, town.seed(agency))
-        for agency in OPENERS
-    }
-    cases = [WrittenCase(town, OPENERS[n % len(OPENERS)], SHELTER) for n in range(CASES)]
-    for case in cases:
-        actions = tuple(action for step in case.opening() for _, action in step)
-        check((await links[case.opener].submit(Submission(actions=actions))).outcomes)
-    await subscriber.until(len(cases))
+    noticing = Noticing(parts, said["hub"], CASES)
+    await subscriber.until(await noticing.open())
     subscriber.notices.clear()
-    due = [(n / PER_SECOND, case) for n, case in zip(range(PER_SECOND * SECONDS), cycle(cases))]
-    plans = {
-        agency: [(at, case.notice()) for at, case in due if case.opener == agency]
-        for agency in OPENERS
-    }
-    answered: list[float] = []
-
-    async def send(agency: str, started: float) -> None:
-        for at, notice in plans[agency]:
-            await asyncio.sleep(max(0.0, started + at - perf_counter()))
-            sent = perf_counter()
-            actions = tuple(action for _, action in notice)
-            check((await links[agency].submit(Submission(actions=actions))).outcomes)
-            answered.append((perf_counter() - sent) * 1000)
-
-    started = perf_counter()
-    await asyncio.gather(*(send(agency, started) for agency in OPENERS))
-    await subscriber.until(len(due))
-    for link in links.values():
-        await link.close()
+    answered = await noticing.post(PER_SECOND, SECONDS)
+    await subscriber.until(len(answered))
+    await noticing.close()
     return answered
 
 
 def _relay(data: Path, hub: str) -> FeedRelay:
     parts, names = Parts(Settings(data=data)), Names(hub)
     store = SqliteEventStore(str(data / "hub" / "events.db"))
-    composer = Composer(
-        store=store,
-        language=parts.language,
-        book=CaseBook(parts.language),
-        world=StoreWorld(store, parts.language, parts.world),
-        clock=now_ms,
-    )
     publisher = Publisher(Broker.from_env(os.environ), names, RELAY)
-    return FeedRelay(
-        feeds=SqliteFeeds(str(data / "hub" / "feeds.db")),
-        compose=composer,
-        topics=KafkaFeedTopics(publisher, names, parts.language, now_ms),
-        lease=Ours(),
-        wanted=lambda _: True,
-        beats=Beats(every_ms=3_600_000, window_ms=3_600_000),
-        clock=now_ms,
-        metrics=Unwatched(),
+    return feed_relay_of(
+        SqliteFeeds(str(data / "hub" / "feeds.db")),
+        composer(store, parts.world, parts.language),
+        KafkaFeedTopics(publisher, names, parts.language, now_ms),
+        lambda _: True,
     )
 
 

@@ -3,14 +3,9 @@
 Against it kafka-python sends the same records, in transactions as large, with nothing to read.
 """
 
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
-
-from kafka import KafkaProducer
 
 from adapters.kafka.client import Broker
 from adapters.kafka.feed_topics import RELAY, KafkaFeedTopics
@@ -18,7 +13,8 @@ from adapters.kafka.names import Names
 from adapters.kafka.publisher import Outgoing, Publisher
 from adapters.sqlite.event_store import SqliteEventStore
 from adapters.sqlite.feeds import SqliteFeeds
-from domain.secret import Secret
+from domain.ports import Language
+from domain.rules.world import World
 from domain.vocabulary import Seat
 from schemas.language import AvroLanguage
 from services.bootstrap import Parts, Settings, now_ms
@@ -27,14 +23,16 @@ from services.hub.feed_pacing import Beats
 from services.hub.feed_relay import FeedRelay
 from services.hub.feeds import Composer, StoreWorld
 from services.hub.projector import Projector
-from services.local import access
 from services.local.access import GivenBrokers
 from services.local.brokers import Brokers
+from tests.adapters.kafka_log import broker_of
+from tests.bench.brokers import AGAINST, bare_producer, new_names, running_brokers, send
 from tests.bench.cases import CASE_ACTIONS, mixed
 from tests.bench.ledger import write_log
 from tests.bench.measuring import Measured, paired, seconds
 from tests.bench.town import Town
 from tests.servers import make_topics
+from tests.services.relay_store import Alone
 
 ROUNDS = 3
 EVENTS = 20_000
@@ -48,7 +46,7 @@ def feed_relay(folder: Path) -> Iterator[Measured]:
     projector = Projector(store, feeds, town.parts.language, town.parts.world)
     while projector.step().recorded_ms:
         pass
-    with a_broker(folder / "kafka") as brokers:
+    with running_brokers(folder / "kafka") as brokers:
         bench = _Bench(town.parts, store, feeds, brokers)
         for name, ours in (("feed_relay", bench.started), ("feed_relay_warm", bench.warm)):
             value, ratio = paired(ROUNDS, ours, bench.baseline)
@@ -57,7 +55,7 @@ def feed_relay(folder: Path) -> Iterator[Measured]:
                 value=value,
                 unit="records/s",
                 ratio=ratio,
-                against="kafka-python sending the same records in transactions of 500",
+                against=AGAINST,
             )
 
 
@@ -87,21 +85,12 @@ class _Bench:
 
     def warm(self, _: int) -> float:
         """Return records a second of a relay that holds what it has composed."""
-        names = Names(f"nrm:b{uuid4().hex[:12]}")
+        names = new_names()
         make_topics(self._brokers, names, self._seats)
         publisher = _Kept(broker_of(self._brokers), names, RELAY)
         topics = KafkaFeedTopics(publisher, names, self._parts.language, now_ms)
         going: list[bool] = []
-        relay = FeedRelay(
-            feeds=self._feeds,
-            compose=self._composer,
-            topics=topics,
-            lease=Ours(),
-            wanted=lambda _: bool(going),
-            beats=Beats(every_ms=3_600_000, window_ms=3_600_000),
-            clock=now_ms,
-            metrics=Unwatched(),
-        )
+        relay = feed_relay_of(self._feeds, self._composer, topics, lambda _: bool(going))
         with closing(relay):
             relay.step()  # takes over; nobody is wanted yet
             topics.beat(self._seats)  # the client asks for each topic at its first record
@@ -115,23 +104,14 @@ class _Bench:
         """Return records a second of kafka-python alone, with the settings of ours."""
         if not self._sent:
             self.started(0)
-        options = broker_of(self._brokers).options() | {"linger_ms": 1_000, "batch_size": 1 << 18}
-        with closing(KafkaProducer(**options, transactional_id=uuid4().hex)) as producer:
-            producer.init_transactions()
+        with bare_producer(broker_of(self._brokers)) as producer:
             for topic in {r.topic for records in self._sent for r in records}:
                 producer.partitions_for(topic)
-            took = seconds(lambda: _send(producer, self._sent))
+            took = seconds(lambda: send(producer, self._sent))
         return sum(map(len, self._sent)) / took
 
     def _cold(self) -> Composer:
-        language = AvroLanguage()
-        return Composer(
-            store=self._store,
-            language=language,
-            book=CaseBook(language),
-            world=StoreWorld(self._store, language, self._parts.world),
-            clock=now_ms,
-        )
+        return composer(self._store, self._parts.world, AvroLanguage())
 
 
 class _Kept(Publisher):
@@ -146,20 +126,7 @@ class _Kept(Publisher):
         super().publish(self.sent[-1], positions)
 
 
-class Ours:
-    """A lease that nobody else wants."""
-
-    def acquire(self, seconds: float) -> bool:
-        return seconds >= 0
-
-    def check(self) -> None:
-        """Nothing can take it."""
-
-    def close(self) -> None:
-        """Nothing to give back."""
-
-
-class Unwatched:
+class _Unwatched:
     """Metrics that nobody reads."""
 
     def feeds_behind(self, entries: int) -> None:
@@ -172,40 +139,33 @@ class Unwatched:
         raise RuntimeError(f"the bench's topic was refused: {code}")
 
 
+def composer(store: SqliteEventStore, world: World, language: Language) -> Composer:
+    """Return what makes the records, of cases that it has not seen."""
+    return Composer(
+        store=store,
+        language=language,
+        book=CaseBook(language),
+        world=StoreWorld(store, language, world),
+        clock=now_ms,
+    )
+
+
+def feed_relay_of(
+    feeds: SqliteFeeds, compose: Composer, topics: KafkaFeedTopics, wanted: Callable[[Seat], bool]
+) -> FeedRelay:
+    """Return the only relay of `feeds`, which writes hardly ever a heartbeat."""
+    return FeedRelay(
+        feeds=feeds,
+        compose=compose,
+        topics=topics,
+        lease=Alone(),
+        wanted=wanted,
+        beats=Beats(every_ms=3_600_000, window_ms=3_600_000),
+        clock=now_ms,
+        metrics=_Unwatched(),
+    )
+
+
 def _run(relay: FeedRelay) -> None:
     while relay.step():
         pass
-
-
-def _send(producer: Any, batches: Sequence[Sequence[Outgoing]]) -> None:
-    for records in batches:
-        producer.begin_transaction()
-        for r in records:
-            producer.send(r.topic, r.value, r.key, r.headers, r.partition, r.timestamp_ms)
-        producer.flush()
-        producer.commit_transaction()
-
-
-@contextmanager
-def a_broker(folder: Path) -> Iterator[Brokers | GivenBrokers]:
-    """Start a broker for the block, or use those that the environment names."""
-    given = access.given(os.environ)
-    if given:
-        yield given
-        return
-    own = Brokers(folder, env=os.environ)
-    own.start()
-    try:
-        yield own
-    finally:
-        own.stop()
-
-
-def broker_of(brokers: Brokers | GivenBrokers) -> Broker:
-    """Return how the super user reaches `brokers`."""
-    return Broker(
-        bootstrap=brokers.bootstrap,
-        user=brokers.admin_user,
-        password=Secret(brokers.admin_password.encode()),
-        ca=brokers.ca,
-    )

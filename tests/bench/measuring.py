@@ -35,6 +35,19 @@ def quantile(values: Sequence[float], part: float) -> float:
     return ordered[min(len(ordered) - 1, int(part * len(ordered)))]
 
 
+def latency(name: str, ours: Sequence[float], baseline: Sequence[float], against: str) -> Measured:
+    """Return the figure of latencies in ms, its ratio being p99 over p99."""
+    p99 = quantile(ours, 0.99)
+    return Measured(
+        name=name,
+        value=quantile(ours, 0.5),
+        unit="ms",
+        ratio=p99 / quantile(baseline, 0.99),
+        against=against,
+        p99_ms=p99,
+    )
+
+
 def seconds(work: Callable[[], object]) -> float:
     """Return how long `work` took."""
     started = perf_counter()

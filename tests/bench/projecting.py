@@ -11,12 +11,11 @@ from itertools import count
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from kafka import KafkaConsumer, TopicPartition
 
 from adapters.kafka.log import RELAY, KafkaLogTopic
-from adapters.kafka.names import Names
 from adapters.kafka.publisher import Publisher
 from adapters.kafka.source import LIMIT, KafkaSource
 from adapters.sqlite.event_store import SqliteEventStore
@@ -29,8 +28,9 @@ from services.bootstrap import Parts, Settings
 from services.hub.projecting import KafkaProjection
 from services.hub.projector import Projector
 from services.hub.rebuilding import Rebuilding
+from tests.adapters.kafka_log import broker_of
+from tests.bench.brokers import new_names, running_brokers
 from tests.bench.cases import CASE_ACTIONS, mixed
-from tests.bench.feed_relaying import a_broker, broker_of
 from tests.bench.ledger import write_log
 from tests.bench.measuring import Measured, paired, seconds
 from tests.bench.town import Town
@@ -50,7 +50,7 @@ def project(folder: Path) -> Iterator[Measured]:
     store = write_log(town, str(folder / "log.db"), mixed(town, EVENTS // CASE_ACTIONS))
     yield from _from_store(folder, town.parts, store)
     yield _on_two_cores(folder, store.head())
-    with a_broker(folder / "kafka") as brokers:
+    with running_brokers(folder / "kafka") as brokers:
         yield _from_kafka(folder, town.parts, store, brokers)
     yield from _rebuilt(folder, store)
 
@@ -135,7 +135,7 @@ def _share(folder: Path, name: str, lanes: Sequence[int], ready: Any) -> None:
 
 
 def _from_kafka(folder: Path, parts: Parts, store: SqliteEventStore, brokers: Any) -> Measured:
-    names, broker, events = Names(f"nrm:b{uuid4().hex[:12]}"), broker_of(brokers), store.head()
+    names, broker, events = new_names(), broker_of(brokers), store.head()
     make_topics(brokers, names)
     _publish(KafkaLogTopic(Publisher(broker, names, RELAY), parts.language, names), store)
     ends = _ends(store)

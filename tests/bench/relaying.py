@@ -3,14 +3,9 @@
 Against it kafka-python sends the same records, in transactions as large, with nothing to read.
 """
 
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
-
-from kafka import KafkaProducer
 
 from adapters.kafka.framing import LogFraming
 from adapters.kafka.log import RELAY, KafkaLogTopic
@@ -20,21 +15,19 @@ from adapters.sqlite.event_store import SqliteEventStore
 from domain.feed import lanes_of
 from services.bootstrap import Parts, Settings
 from services.hub.relay import PAGE, Relay
-from services.local import access
 from services.local.access import GivenBrokers
 from services.local.brokers import Brokers
 from tests.adapters.kafka_log import broker_of
+from tests.bench.brokers import AGAINST, bare_producer, new_names, running_brokers, send
 from tests.bench.cases import CASE_ACTIONS, mixed
 from tests.bench.ledger import write_log
 from tests.bench.measuring import Measured, paired, seconds
 from tests.bench.town import Town
 from tests.servers import make_topics
+from tests.services.relay_store import Alone
 
 ROUNDS = 5
 EVENTS = 20_000
-TUNED = {"linger_ms": 1_000, "batch_size": 1 << 18, "metrics_enabled": False}
-"""As ours: what is fastest for it."""
-AGAINST = "kafka-python sending the same records in transactions of 500"
 
 
 def relay(folder: Path) -> Iterator[Measured]:
@@ -42,7 +35,7 @@ def relay(folder: Path) -> Iterator[Measured]:
     town = Town(Parts(Settings(data=folder)), 4, 4)
     store = write_log(town, str(folder / "log.db"), mixed(town, EVENTS // CASE_ACTIONS))
     for name, nodes in (("relay", 1), ("relay_three_brokers", 3)):
-        with _running(folder / name, nodes) as brokers:
+        with running_brokers(folder / name, nodes) as brokers:
             bench = _Bench(store, town.parts, brokers)
             value, ratio = paired(ROUNDS, bench.ours, bench.baseline)
             yield Measured(name=name, value=value, unit="events/s", ratio=ratio, against=AGAINST)
@@ -63,7 +56,7 @@ class _Bench:
         names = self._hub()
         publisher = Publisher(broker_of(self._brokers), names, RELAY)
         topic = KafkaLogTopic(publisher, self._language, names)
-        with closing(Relay(self._store, topic, _Ours())) as relay:
+        with closing(Relay(self._store, topic, Alone())) as relay:
             relay.step()  # takes over, and learns where the partitions are
             return (self._store.head() - PAGE) / seconds(lambda: _run(relay))
 
@@ -71,14 +64,12 @@ class _Bench:
         """Return events a second of kafka-python alone, with the settings of ours."""
         names = self._hub()
         pages = self._pages(names)
-        options = broker_of(self._brokers).options() | TUNED
-        with closing(KafkaProducer(**options, transactional_id=uuid4().hex)) as producer:
-            producer.init_transactions()
-            _send(producer, pages[:1])
-            return (self._store.head() - PAGE) / seconds(lambda: _send(producer, pages[1:]))
+        with bare_producer(broker_of(self._brokers)) as producer:
+            send(producer, pages[:1])
+            return (self._store.head() - PAGE) / seconds(lambda: send(producer, pages[1:]))
 
     def _hub(self) -> Names:
-        names = Names(f"nrm:b{uuid4().hex[:12]}")
+        names = new_names()
         make_topics(self._brokers, names)
         return names
 
@@ -96,43 +87,6 @@ class _Bench:
         return pages
 
 
-class _Ours:
-    """A lease that nobody else wants."""
-
-    def acquire(self, seconds: float) -> bool:
-        return seconds >= 0
-
-    def check(self) -> None:
-        """Nothing can take it."""
-
-    def close(self) -> None:
-        """Nothing to give back."""
-
-
 def _run(relay: Relay) -> None:
     while relay.step():
         pass
-
-
-def _send(producer: Any, pages: Sequence[Sequence[Outgoing]]) -> None:
-    for records in pages:
-        producer.begin_transaction()
-        for r in records:
-            producer.send(r.topic, r.value, r.key, r.headers, r.partition, r.timestamp_ms)
-        producer.flush()
-        producer.commit_transaction()
-
-
-@contextmanager
-def _running(folder: Path, nodes: int) -> Iterator[Brokers | GivenBrokers]:
-    """Run `nodes` brokers for the block, or use those that the environment names."""
-    given = access.given(os.environ)
-    if given:
-        yield given
-        return
-    own = Brokers(folder, nodes, env=os.environ)
-    own.start()
-    try:
-        yield own
-    finally:
-        own.stop()

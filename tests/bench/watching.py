@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from itertools import cycle
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 from uuid import uuid4
 
@@ -14,15 +13,13 @@ import uvloop
 
 from adapters.http_links import HttpCustodianLink, HttpGatewayLink, HttpHubLink
 from domain.gateway import Command
-from domain.messages import FeedItem, FeedPage, ReleasePage, Submission
+from domain.messages import FeedItem, FeedPage, ReleasePage
 from domain.ports import Language
-from domain.secret import Secret
 from services.bootstrap import Parts, Settings, gateway_link, now_ms
-from tests.bench.cases import NOTICE, PERSON, WrittenCase, consent, referral
+from tests.bench.cases import NOTICE, PERSON, consent, referral
 from tests.bench.children import OPENERS, SHELTER, child
-from tests.bench.ledger import check
-from tests.bench.measuring import Measured, quantile
-from tests.bench.town import Town
+from tests.bench.measuring import Measured, latency
+from tests.bench.noticing import Noticing
 
 PER_SECOND = 100
 SECONDS = 10
@@ -31,14 +28,6 @@ CASES = 300
 WITHDRAWALS = 100
 LONG_POLL = 10.0
 PATIENCE = 20.0
-
-
-class _Members(Town):
-    """The mechanism's members, whose keys lie in their gateways' keystores."""
-
-    def seed(self, agency: str) -> Secret:
-        """Return the seed of a member's signing key."""
-        return self.parts.secret(f"gateways/{agency}", "signing")
 
 
 class Watch:
@@ -98,8 +87,8 @@ class Watch:
             self._news.set()
 
     def _take(self, item: FeedItem, now: float) -> None:
-        record = self._language.record(item.event.type, item.event.record)
-        entries = self.open[self._language.event(record).head.case_id]
+        _, event = self._language.read(item.event.type, item.event.record)
+        entries = self.open[event.head.case_id]
         if item.supersedes is not None:
             entries.discard((item.lane, item.supersedes))
         if item.categories:
@@ -122,51 +111,19 @@ def feed_latency(folder: Path) -> Iterator[Measured]:
     with child("mechanism", str(folder)) as (said, _):
         parts = Parts(Settings(data=folder))
         readable, answered = uvloop.run(_latencies(parts, said))
-    p99 = quantile(readable, 0.99)
-    yield Measured(
-        name="feed_latency",
-        value=quantile(readable, 0.5),
-        unit="ms",
-        ratio=p99 / quantile(answered, 0.99),
-        against="p99 of the answer to the POST itself",
-        p99_ms=p99,
-    )
+    yield latency("feed_latency", readable, answered, "p99 of the answer to the POST itself")
 
 
 async def _latencies(parts: Parts, said: dict[str, Any]) -> tuple[list[float], list[float]]:
     """Return ms from recorded to readable, and from sent to answered."""
-    town = _Members(parts, 0, 0)
-    links = {
-        agency: HttpHubLink(said["hub"], agency, town.sealer(agency).public_key, town.seed(agency))
-        for agency in OPENERS
-    }
-    cases = [WrittenCase(town, OPENERS[n % len(OPENERS)], SHELTER) for n in range(LATENCY_CASES)]
-    for case in cases:
-        actions = tuple(action for step in case.opening() for _, action in step)
-        check((await links[case.opener].submit(Submission(actions=actions))).outcomes)
-    due = [(n / PER_SECOND, case) for n, case in zip(range(PER_SECOND * SECONDS), cycle(cases))]
-    plans = {
-        agency: [(at, case.notice()) for at, case in due if case.opener == agency]
-        for agency in OPENERS
-    }
-    answered: list[float] = []
-
-    async def send(agency: str, started: float) -> None:
-        for at, notice in plans[agency]:
-            await asyncio.sleep(max(0.0, started + at - perf_counter()))
-            sent = perf_counter()
-            actions = tuple(action for _, action in notice)
-            check((await links[agency].submit(Submission(actions=actions))).outcomes)
-            answered.append((perf_counter() - sent) * 1000)
-
+    noticing = Noticing(parts, said["hub"], LATENCY_CASES)
+    opened = await noticing.open()
     async with Watch(parts, said["hub"], said["custodian"]) as watch:
-        await watch.until(lambda: len(watch.notices) == len(cases))
+        await watch.until(lambda: len(watch.notices) == opened)
         watch.notices.clear()
-        started = perf_counter()
-        await asyncio.gather(*(send(agency, started) for agency in OPENERS))
-        await watch.until(lambda: len(watch.notices) == len(due))
-        for link in links.values():
-            await link.close()
+        answered = await noticing.post(PER_SECOND, SECONDS)
+        await watch.until(lambda: len(watch.notices) == len(answered))
+        await noticing.close()
         return [arrived - recorded for recorded, arrived in watch.notices], answered
 
 
@@ -175,15 +132,8 @@ def withdrawal(folder: Path) -> Iterator[Measured]:
     with child("mechanism", str(folder)) as (said, _):
         parts = Parts(Settings(data=folder))
         cut, read = uvloop.run(_withdrawals(parts, said))
-    p99 = quantile(cut, 0.99)
-    yield Measured(
-        name="withdrawal",
-        value=quantile(cut, 0.5),
-        unit="ms",
-        ratio=p99 / quantile(read, 0.99),
-        against="p99 of a notice, from recorded to readable, taking turns with the withdrawals",
-        p99_ms=p99,
-    )
+    against = "p99 of a notice, from recorded to readable, taking turns with the withdrawals"
+    yield latency("withdrawal", cut, read, against)
 
 
 async def _withdrawals(parts: Parts, said: dict[str, Any]) -> tuple[list[float], list[float]]:
