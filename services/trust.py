@@ -11,6 +11,7 @@ from typing import Any
 
 from domain.errors import Malformed
 from domain.sealing.ports import OPENING_KEY_SIZE
+from domain.trail.notes import Algorithm, VerifierKey
 
 REGISTRAR = "registrars/"
 """What a registrar's name begins with in a share."""
@@ -21,12 +22,14 @@ _SIZES = {
     "operator": _SIGNING_KEY_SIZE,
     "custodian": _SIGNING_KEY_SIZE,
     "custodian_opening": OPENING_KEY_SIZE,
+    "notary": _SIGNING_KEY_SIZE,
 }
+_LOG = "log"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trust:
-    """Ed25519 keys of 32 bytes, and the custodian's MLKEM768-X25519 key of 1216."""
+    """Ed25519 keys of 32 bytes, the custodian's MLKEM768-X25519 key of 1216, and the trail's."""
 
     hub: str
     """Name of the hub that they are pinned for."""
@@ -36,6 +39,10 @@ class Trust:
     """Key of the coordinator, who writes them down."""
     custodian: bytes
     custodian_opening: bytes
+    notary: bytes
+    """Key of the notary's own statements: what was disclosed. The log has another."""
+    log: str
+    """Verifier key (C2SP signed-note) of the trail; its name is the trail's origin."""
 
     def dumps(self) -> str:
         """Return the keys as JSON, in hex."""
@@ -45,6 +52,8 @@ class Trust:
             "operator": self.operator.hex(),
             "custodian": self.custodian.hex(),
             "custodian_opening": self.custodian_opening.hex(),
+            "notary": self.notary.hex(),
+            "log": self.log,
         }
         return json.dumps(document, indent=1) + "\n"
 
@@ -62,8 +71,9 @@ class Trust:
     def joined(cls, hub: str, shares: Iterable[str | bytes]) -> "Trust":
         """Return the keys of `hub` from what each body gave of its own, as `nrm-hub keys` prints.
 
-        A share is a JSON object: `custodian`, `custodian_opening`, `operator` or `registrars/NAME`
-        -> key in hex. `Malformed` TRUST_SHARES when a key is damaged, missing or given twice.
+        A share is a JSON object: `custodian`, `custodian_opening`, `operator`, `notary` or
+        `registrars/NAME` -> key in hex, `log` -> verifier key. `Malformed`
+        TRUST_SHARES when a key is damaged, missing or given twice.
         """
         try:
             keys: dict[str, object] = {}
@@ -90,15 +100,27 @@ def _trust(hub: object, registrars: object, keys: Mapping[str, object]) -> Trust
     """Return them as they are to be; ValueError says what is wrong with them."""
     if not isinstance(hub, str) or not isinstance(registrars, dict):
         raise ValueError("hub or registrars missing")  # noqa: TRY004 - of a file, not a program
-    if missing := _SIZES.keys() - keys.keys():
+    wanted = {*_SIZES, _LOG}
+    if missing := wanted - keys.keys():
         raise ValueError(f"{', '.join(sorted(missing))} missing")
-    if keys.keys() != _SIZES.keys():
+    if keys.keys() != wanted:
         raise ValueError("something else is in it")
     approving = {n: _key(f"registrar {n!r}", k, _SIGNING_KEY_SIZE) for n, k in registrars.items()}
     if not len(set(approving.values())) == len(approving) == _REGISTRARS:
         raise ValueError(f"there are {_REGISTRARS} registrars, each with a key of its own")
     pinned = {name: _key(name, keys[name], size) for name, size in _SIZES.items()}
-    return Trust(hub=hub, registrars=approving, **pinned)
+    return Trust(hub=hub, registrars=approving, log=_log(keys[_LOG]), **pinned)
+
+
+def _log(text: object) -> str:
+    """Return the vkey of a log; it signs with Ed25519, which every verifier knows."""
+    try:
+        known = VerifierKey.parse(str(text)).algorithm is Algorithm.ED25519
+    except Malformed as e:
+        raise ValueError(f"log is no verifier key: {e.message}") from e
+    if not known:
+        raise ValueError("the log's verifier key is one of Ed25519, type 1")
+    return str(text)
 
 
 def _key(whose: str, text: object, size: int) -> bytes:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from adapters.kafka.names import Names
 from adapters.keystore import Cost, FileKeystore
+from adapters.notes import note_signer
 from adapters.sealing import CryptographySealing, self_test
 from adapters.signing import Ed25519Signing
 from domain.agency import Registry
@@ -19,6 +20,7 @@ from domain.errors import Conflict, Malformed, Refused, Unavailable
 from domain.rules.world import World
 from domain.secret import Secret
 from domain.standing import Key, Period
+from domain.trail.notes import Algorithm, NoteSigning
 from schemas.language import AvroLanguage
 from services.bootstrap.settings import Settings, policy_of
 from services.directory import Directory
@@ -28,11 +30,13 @@ if TYPE_CHECKING:
     from adapters.kafka.client import Broker
 
 CUSTODIAN = "custodian"
+NOTARY = "notary"
 COORDINATOR = "gb-coordinator"
 GC_THRESHOLDS = (100_000, 20, 20)
 REGISTRARS = ("registrar-a", "registrar-b")
 PINNED = {
     CUSTODIAN: CUSTODIAN,
+    NOTARY: NOTARY,
     f"gateways/{COORDINATOR}": "operator",
     **{name: name for name in (f"{REGISTRAR}{registrar}" for registrar in REGISTRARS)},
 }
@@ -185,10 +189,16 @@ class Parts:
         if part == CUSTODIAN:
             seed = self.secret(part, "opening").reveal()
             keys["custodian_opening"] = self.sealing.opening_key(seed).hex()
+        if part == NOTARY:
+            keys["log"] = self.log_signer().key.text
         return json.dumps(keys) + "\n"
 
+    def log_signer(self) -> NoteSigning:
+        """Return the key that signs the trail's checkpoints, made at first use."""
+        return note_signer(self.settings.origin, Algorithm.ED25519, self.secret(NOTARY, "log"))
+
     def own_keys(self) -> Trust:
-        """Return the public keys of the registrars, the operator and the custodian kept here.
+        """Return the public keys of every pinned part, all of which are kept here.
 
         They are made if they are not there: so does the embedded mechanism, which runs them all.
         """

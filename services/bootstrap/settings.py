@@ -32,6 +32,15 @@ class Settings:
     """The brokers, and as whom to reach them."""
     topics: Path = Path("deploy/kafka/topics.toml")
     """Declaration of topics, principals and rights."""
+    trail_origin: str = ""
+    """Name of the trail; empty makes it from the hub's. It cannot change later."""
+    trail_seconds: float = 1.0
+    """From one tree of the trail to the next, at least."""
+
+    @property
+    def origin(self) -> str:
+        """The trail's origin (C2SP tlog-checkpoint)."""
+        return self.trail_origin or f"{self.hub_id}.nrm/trail"
 
     @classmethod
     def from_env(cls, data: Path, env: Mapping[str, str]) -> "Settings":
@@ -44,7 +53,19 @@ class Settings:
             database=_secret(env, "NRM_DATABASE_URL"),
             topics=Path(env.get("NRM_TOPICS", "deploy/kafka/topics.toml")),
             kafka=_broker(env) if env.get("NRM_KAFKA_BOOTSTRAP") else None,
+            trail_origin=env.get("NRM_TRAIL_ORIGIN", ""),
+            trail_seconds=_seconds(env.get("NRM_TRAIL_SECONDS", "1")),
         )
+
+
+def _seconds(text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = 0.0
+    if not 0.01 <= found <= 60:
+        raise Malformed("TRAIL_SECONDS", "NRM_TRAIL_SECONDS is a number from 0.01 to 60")
+    return found
 
 
 def _broker(env: Mapping[str, str]) -> "Broker | None":

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from domain.errors import Malformed, Refused
+from domain.trail.notes import Algorithm, VerifierKey
 from services.bootstrap import COORDINATOR, Parts, Settings
 from services.trust import Trust
 from tests.agencies import sha
@@ -20,10 +21,14 @@ TRUST = Trust(
     operator=sha("operator"),
     custodian=sha("custodian"),
     custodian_opening=sha("opening") * 38,
+    notary=sha("notary"),
+    log=VerifierKey("nrm:xa.nrm/trail", Algorithm.ED25519, sha("log")).text,
 )
+WITNESS = VerifierKey("nrm.xa/witness", Algorithm.ED25519_COSIGNATURE, sha("log"))
 WHOLE = json.loads(TRUST.dumps())
 SHARES = {
     "custodian": {k: WHOLE[k] for k in ("custodian", "custodian_opening")},
+    "notary": {k: WHOLE[k] for k in ("notary", "log")},
     f"gateways/{COORDINATOR}": {"operator": WHOLE["operator"]},
     **{f"registrars/{n}": {f"registrars/{n}": k} for n, k in WHOLE["registrars"].items()},
 }
@@ -56,6 +61,8 @@ def test_the_keys_come_back_as_they_were() -> None:
         json.dumps(WHOLE | {"registrars": {"registrar-a": sha("a").hex()}}),
         json.dumps(WHOLE | {"registrars": [sha("a").hex(), sha("b").hex()]}),
         json.dumps(WHOLE | {"another": "00"}),
+        json.dumps(WHOLE | {"log": "no+verifier+key"}),
+        json.dumps(WHOLE | {"log": WITNESS.text}),
         json.dumps({k: v for k, v in WHOLE.items() if k != "custodian"}),
     ],
 )
