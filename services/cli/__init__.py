@@ -1,6 +1,6 @@
 """Command line: parse, call one use case, print, and exit with a code that says what happened.
 
-0 done · 1 something failed, or a check did not hold · 2 the rules refused
+0 done · 1 something failed, or a check did not hold · 2 the rules refused; `audit` has its own
 """
 
 import os
@@ -8,6 +8,7 @@ import os
 import typer
 
 from services.cli.agencies import agency_app
+from services.cli.audit import audit_app
 from services.cli.cases import act, case_app, feed_app
 from services.cli.processes import processes
 from services.cli.running import demo, run
@@ -24,6 +25,7 @@ for command in (run, demo, act, *processes):
 app.add_typer(case_app, name="case")
 app.add_typer(feed_app, name="feed")
 app.add_typer(agency_app, name="agency")
+app.add_typer(audit_app, name="audit")
 app.add_typer(topics_app, name="topics")
 
 

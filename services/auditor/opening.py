@@ -1,0 +1,99 @@
+"""Whom the auditor trusts, and the checkpoint of a trail opened under it."""
+
+import hashlib
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from domain.errors import HubError, Malformed
+from domain.trail.notes import NoteVerifying
+from domain.trail.quorum import NONE, Policy, Witnessed, open_checkpoint
+from domain.trail.replay import Claim, Replay
+from services.auditor.report import Report
+from services.auditor.source import Source
+from services.trust import Trust
+
+CHECKPOINT = "CHECKPOINT"
+
+
+class SignaturePool(Protocol):
+    """Verifies signatures beside the caller."""
+
+    def submit(self, claims: Sequence[Claim]) -> Callable[[], bytes]:
+        """Return what gives, when it is there, a byte for each signature: 1 if it holds, or 0."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """What the auditor's work needs from outside."""
+
+    verifying: NoteVerifying
+    pool: SignaturePool
+    replay: Callable[[Trust, Collection[bytes]], Replay]
+    """(pins, streams to follow) -> a replay before the first leaf."""
+    progress: Callable[[int, int], None] = lambda done, size: None
+    """Told how many entries of how many are done."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Own:
+    """The auditor's own copies of whom to trust; None where there is none."""
+
+    policy: bytes | None = None
+    trust: bytes | None = None
+
+    def of(self, policy: bytes, trust: bytes, report: Report) -> "Trusted":
+        """Return whom to trust, given the copies that came with what is audited.
+
+        `Malformed` POLICY or TRUST. The report says where they are from.
+        """
+        for name, own, theirs in (
+            ("policy", self.policy, policy),
+            ("trust.json", self.trust, trust),
+        ):
+            if own is None:
+                digest = hashlib.sha256(theirs).hexdigest()
+                report.notes.append(
+                    f"{name} came with what is audited; compare its SHA-256 with a copy of your"
+                    f" own: {digest}"
+                )
+            elif own != theirs:
+                report.notes.append(f"yours is another {name} than came with it; yours counts")
+        trusted = Trusted(Policy.parse(self.policy or policy), Trust.loads(self.trust or trust))
+        if trusted.policy.quorum == NONE:
+            report.notes.append("the policy asks for no witness: others may be shown another log")
+        return trusted
+
+
+@dataclass(frozen=True, slots=True)
+class Trusted:
+    """Whom the verdict rests on."""
+
+    policy: Policy
+    trust: Trust
+
+
+def own_or_its(source: Source, own: Own, report: Report) -> Trusted:
+    """Return whom to trust, with the source's copies where the auditor has none."""
+    policy = own.policy if own.policy is not None else source.text("policy")
+    trust = own.trust if own.trust is not None else source.text("trust.json")
+    return own.of(policy, trust, report)
+
+
+def opened(note: bytes, trusted: Trusted, tools: Tools, report: Report) -> Witnessed | None:
+    """Return the checkpoint in `note`; None, and a finding, if it does not hold.
+
+    `Malformed` when it cannot be read at all.
+    """
+    try:
+        witnessed = open_checkpoint(note, trusted.policy, tools.verifying)
+    except Malformed:
+        raise
+    except HubError as e:
+        report.find(CHECKPOINT, str(e))
+        return None
+    report.checkpoint, report.cosigned_s = witnessed
+    by = ", ".join(sorted(witnessed.cosigned_s)) or "no witness"
+    report.holds(CHECKPOINT, f"signed by the log, cosigned by {by}; the policy asks for no more")
+    return witnessed

@@ -1,0 +1,82 @@
+"""The tree of a log against its files: entries against hash tiles, all of them against the root."""
+
+from collections.abc import Sequence
+
+from domain.errors import Malformed, Refused
+from domain.trail.checkpoint import Checkpoint
+from domain.trail.merkle import HASH_SIZE, leaf
+from domain.trail.tiles import WIDTH, Edge, Tile
+from services.auditor.report import Report
+from services.auditor.source import Source
+
+TILE, TREE, CONSISTENCY = "TILE", "TREE", "CONSISTENCY"
+
+
+class TreeCheck:
+    """Takes bundle after bundle; each tile is compared with what the entries give."""
+
+    def __init__(
+        self, source: Source, checkpoint: Checkpoint, report: Report, earlier: Checkpoint | None
+    ) -> None:
+        """Begin before the first bundle. `earlier` is one that this log must continue."""
+        self._source = source
+        self._earlier = earlier
+        self._checkpoint = checkpoint
+        self._report = report
+        self._edge = Edge()
+        self._tiles = 0
+
+    def take(self, entries: Sequence[bytes]) -> list[bytes]:
+        """Take the next bundle; return the leaf hashes of its entries."""
+        leaves = [leaf(entry) for entry in entries]
+        first = self._edge.size
+        self._continue(leaves)
+        self._compare(Tile(0, first // WIDTH, len(leaves)), b"".join(leaves))
+        self._edge, filled = self._edge.extend(leaves)
+        for tile, data in filled:
+            if tile.level:
+                self._compare(tile, data)
+        return leaves
+
+    def finish(self) -> None:
+        """Compare the right edge and the root."""
+        for tile, data in self._edge.partial():
+            if tile.level:
+                self._compare(tile, data)
+        _, size, root = self._checkpoint
+        if self._edge.size == size and self._edge.range.root == root:
+            self._report.holds(TREE, f"{size} entries and {self._tiles} tiles have this root")
+        else:
+            found = self._edge.range.root.hex()
+            self._report.find(TREE, f"the {self._edge.size} entries have another root: {found}")
+
+    def _continue(self, leaves: Sequence[bytes]) -> None:
+        """Compare the root at the size of the earlier checkpoint, if these leaves reach it."""
+        first, earlier = self._edge.size, self._earlier
+        if earlier is None or not first < earlier.size <= first + len(leaves):
+            return
+        if self._edge.range.extend(leaves[: earlier.size - first]).root == earlier.root:
+            self._report.holds(CONSISTENCY, f"the {earlier.size} entries verified before are in it")
+        else:
+            message = f"the first {earlier.size} entries are not those that were verified before"
+            self._report.find(CONSISTENCY, message, earlier.size - 1)
+
+    def _compare(self, tile: Tile, wanted: bytes) -> None:
+        self._tiles += 1
+        span = WIDTH**tile.level
+        first = tile.number * WIDTH * span
+        try:
+            found = self._source.tile(tile.path)
+            if len(found) != len(wanted):
+                raise Malformed(TILE, f"{tile.path} is {len(wanted)} bytes, not {len(found)}")
+        except (Malformed, Refused) as e:
+            self._report.find(TILE, e.message, first)
+            return
+        if found != wanted:
+            at = next(
+                i
+                for i in range(0, len(wanted), HASH_SIZE)
+                if found[i : i + 32] != wanted[i : i + 32]
+            )
+            message = f"{tile.path} does not have the hash that the entries give"
+            self._report.find(TILE, message, first + at // HASH_SIZE * span)

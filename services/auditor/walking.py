@@ -1,0 +1,104 @@
+"""One pass over a log: tree, tiles, bodies, chains, map, registry, and signatures beside it."""
+
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+
+from domain.errors import Malformed, Refused
+from domain.trail.checkpoint import Checkpoint
+from domain.trail.replay import Claim, Replay
+from domain.trail.tiles import WIDTH
+from services.auditor.opening import Tools
+from services.auditor.report import MOST_FINDINGS, Report
+from services.auditor.source import Source
+from services.auditor.tree import TreeCheck
+
+SIGNATURE = "SIGNATURE"
+_UNDER_WAY = 16
+"""Batches of signatures that wait for their workers at most."""
+_STREAM = slice(4, 36)
+"""Where a statement says of which stream it is (docs/formats.md)."""
+
+
+class Walk:
+    """Goes through a log once, bundle by bundle; what it holds grows with streams, not entries."""
+
+    def __init__(
+        self, source: Source, checkpoint: Checkpoint, tools: Tools, report: Report
+    ) -> None:
+        """Begin before the first entry of the log of `checkpoint`."""
+        self._source = source
+        self._checkpoint = checkpoint
+        self._tools = tools
+        self._report = report
+        self._waiting: deque[tuple[list[int], Callable[[], bytes]]] = deque()
+        self._signed = 0
+
+    def go(
+        self,
+        replay: Replay,
+        *,
+        earlier: Checkpoint | None = None,
+        skip: int = 0,
+        only: Collection[bytes] | None = None,
+    ) -> None:
+        """Take every entry, and report; the log must continue `earlier`.
+
+        Signatures of the first `skip` entries are not verified; with `only`, those of these
+        streams alone.
+        """
+        size = self._checkpoint.size
+        tree = TreeCheck(self._source, self._checkpoint, self._report, earlier)
+        for number in range(-(-size // WIDTH)):
+            first = number * WIDTH
+            try:
+                entries = self._source.entries(number, size)
+                bodies = self._source.bodies(number, size)
+            except (Malformed, Refused) as e:
+                self._report.find(e.code, e.message, first)
+                break
+            tree.take(entries)
+            claims = []
+            for index, (entry, body) in enumerate(zip(entries, bodies, strict=True), first):
+                claim = replay.take(entry, body)
+                wanted = only is None or entry[_STREAM] in only
+                if claim is not None and index >= skip and wanted:
+                    claims.append((index, claim))
+            self._verify(claims)
+            self._tools.progress(first + len(entries), size)
+            if len(replay.findings) > MOST_FINDINGS:
+                break
+        tree.finish()
+        self._tell(replay, skip)
+
+    def _verify(self, claims: Sequence[tuple[int, Claim]]) -> None:
+        if claims:
+            result = self._tools.pool.submit([claim for _, claim in claims])
+            self._waiting.append(([index for index, _ in claims], result))
+        while len(self._waiting) > _UNDER_WAY:
+            self._settle()
+
+    def _settle(self) -> None:
+        indexes, result = self._waiting.popleft()
+        self._signed += len(indexes)
+        for index, holds in zip(indexes, result(), strict=True):
+            if not holds:
+                message = "the signature does not hold under the key of its actor"
+                self._report.find(SIGNATURE, message, index)
+
+    def _tell(self, replay: Replay, skip: int) -> None:
+        while self._waiting:
+            self._settle()
+        if replay.state.size == self._checkpoint.size:
+            replay.finish()
+        for found in replay.findings:
+            self._report.find(found.check, found.message, found.index)
+        if not replay.findings:
+            heads = len(replay.state.heads)
+            self._report.holds("CHAINS", "every stream and every actor counts without gaps")
+            self._report.holds(
+                "MAP", f"every EPOCH has the map of heads, of {heads} keys at the end"
+            )
+            self._report.holds("BODIES", "every body is the one that was signed")
+        if not any(finding.check == SIGNATURE for finding in self._report.findings):
+            after = f", from entry {skip} on" if skip else ""
+            self._report.holds(SIGNATURE, f"{self._signed} signatures{after}")

@@ -1,0 +1,106 @@
+"""The wiring of the auditor: no part of a mechanism runs here, and no store is opened."""
+
+import asyncio
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from adapters.notes import NoteVerifier
+from adapters.signature_pool import SignaturePool
+from adapters.signing import Ed25519Signing
+from adapters.trail_files import FolderTrailFiles
+from adapters.trail_source import AgencyTokens, FolderSource, HttpSource
+from domain.errors import Malformed, Unavailable
+from domain.standing import Key, Period
+from domain.trail.replay import Replay
+from schemas.language import AvroLanguage
+from services.auditor.opening import Own, Tools
+from services.auditor.source import Source
+from services.auditor.verifying import StateFile
+from services.bootstrap.parts import COORDINATOR, Parts
+from services.directory import Directory
+from services.trail_keys import TrailKeys
+from services.trust import Trust
+
+_TRAIL = "/trail"
+
+
+def source_of(where: str, token: Callable[[], str]) -> Source:
+    """Return the trail in a folder or at a web address; `Malformed` SOURCE if it is neither."""
+    if "://" in where:
+        return Source(HttpSource(where, token))
+    return Source(FolderSource(Path(where)))
+
+
+def agency_token(parts: Parts, agency: str, where: str) -> Callable[[], str]:
+    """Return what gets access tokens from the hub that serves the trail at the address `where`."""
+    part = f"gateways/{agency}"
+    public, seed = parts.public_key(part), parts.secret(part, "signing")
+    hub = where.rstrip("/").removesuffix(_TRAIL)
+    return lambda: asyncio.run(AgencyTokens(hub, agency, public, seed).fetch())
+
+
+@contextmanager
+def auditor_tools(progress: Callable[[int, int], None]) -> Iterator[Tools]:
+    """Give what an audit needs; its processes end with the block."""
+    language, signing = AvroLanguage(), Ed25519Signing()
+
+    def replay(trust: Trust, follow: Collection[bytes]) -> Replay:
+        directory = Directory(language, trust.registrars, signing.verify)
+        keys = TrailKeys(language, directory, _operator(trust))
+        return Replay(keys=keys, notary=trust.notary, follow=follow)
+
+    with SignaturePool() as pool:
+        yield Tools(verifying=NoteVerifier(), pool=pool, replay=replay, progress=progress)
+
+
+def own_copies(policy: Path | None, trust: Path | None) -> Own:
+    """Return the auditor's own copies of whom to trust; `Malformed` OWN_COPY if unreadable."""
+    return Own(policy=_file(policy), trust=_file(trust))
+
+
+class PathStateFile:
+    """`StateFile` at a path."""
+
+    def __init__(self, path: Path) -> None:
+        """Keep it at `path`, which need not exist."""
+        self._files, self._name = FolderTrailFiles(path.parent), path.name
+
+    def read(self) -> bytes | None:
+        """Return what was kept."""
+        return self._files.read(self._name)
+
+    def write(self, data: bytes) -> None:
+        """Keep `data`."""
+        self._files.write({self._name: data})
+
+
+def state_file(path: Path | None) -> StateFile | None:
+    """Return the file of what was verified before, if there is to be one."""
+    return PathStateFile(path) if path else None
+
+
+def _operator(trust: Trust) -> Key:
+    return Key(
+        agency=COORDINATOR,
+        signing_key=trust.operator,
+        opening_key=b"",
+        period=Period(starts=0),
+    )
+
+
+def _file(path: Path | None) -> bytes | None:
+    if path is None:
+        return None
+    try:
+        return path.read_bytes()
+    except OSError as e:
+        raise Malformed("OWN_COPY", f"{path} cannot be read: {e.strerror}") from e
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """Write a file that people take away; `Unavailable` OUTPUT when it cannot be written."""
+    try:
+        path.write_bytes(data)
+    except OSError as e:
+        raise Unavailable("OUTPUT", f"{path} cannot be written: {e.strerror}") from e

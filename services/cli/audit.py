@@ -1,0 +1,118 @@
+"""The auditor's commands: the whole log, one case, a bundle of evidence. They trust no hub.
+
+0 everything holds · 1 findings · 2 bad usage, or what cannot be read · 3 a part is away: retry
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from domain.errors import Corrupt, HubError, Unavailable
+from services.auditor.opening import Tools
+from services.auditor.report import AWAY, FINDINGS, UNREADABLE, Report
+from services.auditor.source import Source
+from services.auditor.verifying import verify
+from services.bootstrap.auditor import (
+    agency_token,
+    auditor_tools,
+    own_copies,
+    source_of,
+    state_file,
+)
+from services.cli.common import DATA, AsJson, Data, parts_of
+
+audit_app = typer.Typer(
+    help="Check the trail as an auditor: of a folder, an address, or a bundle of evidence.",
+    no_args_is_help=True,
+)
+Where = Annotated[str, typer.Argument(help="Folder of a trail, or its URL (https://…/trail).")]
+PolicyFile = Annotated[
+    Path | None,
+    typer.Option("--policy", help="Your own copy of the policy: which log, which witnesses."),
+]
+TrustFile = Annotated[
+    Path | None,
+    typer.Option("--trust", help="Your own copy of trust.json: registrars, operator, notary."),
+]
+StateFile = Annotated[
+    Path | None,
+    typer.Option("--state", help="File that remembers what was verified, for the next time."),
+]
+AsAuditor = Annotated[
+    str, typer.Option("--as", help="Agency with an oversight role, whose keys lie in --data.")
+]
+T = TypeVar("T")
+
+
+@audit_app.command("verify")
+def verify_log(
+    source: Where,
+    policy: PolicyFile = None,
+    trust: TrustFile = None,
+    state: StateFile = None,
+    agency: AsAuditor = "",
+    data: Data = DATA,
+    as_json: AsJson = False,
+) -> None:
+    """Verify the whole log: tree, chains, map, registry, bodies and every signature."""
+
+    def work(tools: Tools) -> Report:
+        own = own_copies(policy, trust)
+        return verify(trail_at(source, agency, data), own, tools, state_file(state))
+
+    answer(work, as_json=as_json)
+
+
+def trail_at(where: str, agency: str = "", data: Path = DATA) -> Source:
+    """Return the trail at a folder or an address, asked as `agency` if that is said.
+
+    Without one, NRM_TRAIL_TOKEN may hold an access token.
+    """
+    if agency and "://" in where:
+        return source_of(where, agency_token(parts_of(data), agency, where))
+    token = os.environ.get("NRM_TRAIL_TOKEN", "")
+    return source_of(where, lambda: token)
+
+
+def answer(work: Callable[[Tools], Report], *, as_json: bool) -> None:
+    """Do an audit, print its report, and exit with what it says."""
+
+    def audit() -> Report:
+        with auditing() as tools:
+            return work(tools)
+
+    report = ended(audit)
+    print(report.json() if as_json else report.text())
+    raise typer.Exit(report.exit_code)
+
+
+def ended(work: Callable[[], T]) -> T:
+    """Return what `work` returns; an error of ours becomes one line and an exit code."""
+    try:
+        return work()
+    except HubError as e:
+        print(f"failed: {e}", file=sys.stderr)
+        if isinstance(e, Unavailable):
+            raise typer.Exit(AWAY) from e
+        raise typer.Exit(FINDINGS if isinstance(e, Corrupt) else UNREADABLE) from e
+
+
+@contextmanager
+def auditing() -> Iterator[Tools]:
+    """Give the tools of an audit, with a progress bar on stderr where that is a terminal."""
+    logging.basicConfig(level=logging.WARNING)
+    bar = Progress(console=Console(stderr=True), transient=True)
+    task = bar.add_task("entries", total=None, visible=sys.stderr.isatty())
+    with (
+        bar,
+        auditor_tools(lambda done, size: bar.update(task, completed=done, total=size)) as tools,
+    ):
+        yield tools
