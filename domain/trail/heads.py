@@ -20,6 +20,8 @@ EMPTY_MAP = EMPTY
 """Root of a map without keys."""
 
 _HEAD = struct.Struct(">Q32sQ")
+_DUE = struct.Struct(">Q32s8x")
+_FIRST = 0, bytes(32)
 _SIZE = 32
 
 
@@ -36,7 +38,7 @@ class Head(NamedTuple):
     @property
     def value(self) -> bytes:
         """The 32 bytes that stand in the map for it."""
-        return _value(_HEAD.pack(*self))
+        return sha256(b"\x05" + _HEAD.pack(*self)).digest()
 
 
 @lru_cache(maxsize=4096)
@@ -63,7 +65,8 @@ class HeadMap:
     def __init__(self) -> None:
         """Start empty."""
         self._heads: dict[bytes, bytes] = {}
-        self._tree = SparseTree(lambda key: _value(self._heads[key]))
+        self._changed: set[bytes] = set()
+        self._tree = SparseTree(self._value)
 
     def __len__(self) -> int:
         """Return how many keys there are."""
@@ -74,21 +77,33 @@ class HeadMap:
         packed = self._heads.get(key)
         return None if packed is None else Head._make(_HEAD.unpack(packed))
 
+    def due(self, key: bytes) -> tuple[int, bytes]:
+        """Return the number of what comes next under `key`, and what it follows; zeros if none."""
+        packed = self._heads.get(key)
+        return _DUE.unpack(packed) if packed else _FIRST
+
     def set(self, key: bytes, head: Head) -> None:
         """Put `head` in the place of what stood there."""
-        (self._tree.change if key in self._heads else self._tree.add)(key)
         self._heads[key] = _HEAD.pack(*head)
+        self._changed.add(key)
 
     def root(self) -> bytes:
         """Return the 32-byte root."""
+        if self._changed:
+            self._tree.update(self._changed, self._heads.keys())
+            self._changed = set()
         return self._tree.root()
 
     def prove(self, key: bytes) -> "MapProof":
         """Return the proof of what `key` has, or that it has nothing."""
+        self.root()
         siblings, found = self._tree.path(key)
         if found is None or found == key:
             return MapProof(key, siblings, head=self.get(key))
-        return MapProof(key, siblings, other=(found, _value(self._heads[found])))
+        return MapProof(key, siblings, other=(found, self._value(found)))
+
+    def _value(self, key: bytes) -> bytes:
+        return sha256(b"\x05" + self._heads[key]).digest()
 
 
 def check_presence(root: bytes, key: bytes, value: bytes, siblings: Sequence[bytes]) -> None:
@@ -178,10 +193,6 @@ _TEXT = re.compile(
     r"|absent other (?P<other>[0-9a-f]{64}) (?P<value>[0-9a-f]{64})\n)"
     r"(?P<siblings>(?:[A-Za-z0-9+/]{43}=\n){0,256})"
 )
-
-
-def _value(packed: bytes) -> bytes:
-    return sha256(b"\x05" + packed).digest()
 
 
 def _climb(key: bytes, found: bytes, siblings: Sequence[bytes]) -> bytes:

@@ -109,7 +109,9 @@ class Replay:
         signer = (
             self._notary_signer if said.actor == self._notary else self._keys.signer(said.actor)
         )
-        self._find(problems(self.state, item, signer, self._notary))
+        found = problems(self.state, item, signer, self._notary)
+        if found:
+            self._find(found)
         if said.kind == Kind.DISCLOSURE and not item.deliveries:
             self.map_known = False
         if said.stream in self.followed:

@@ -41,31 +41,27 @@ class SparseTree:
     def __init__(self, value: Callable[[bytes], bytes]) -> None:
         """Start empty; `value` gives the 32-byte value of a key."""
         self._value = value
-        self._added: list[bytes] = []
-        self._changed: set[bytes] = set()
-        self._size = 0
         self._lay_out(())
-
-    def add(self, key: bytes) -> None:
-        """Take a key that is not in the tree."""
-        self._added.append(key)
-        self.change(key)
-
-    def change(self, key: bytes) -> None:
-        """Take note that `key` has another value."""
-        self._changed.add(key)
 
     def root(self) -> bytes:
         """Return the 32-byte root."""
-        self._settle()
         return bytes(self._hashes[0])
+
+    def update(self, changed: Iterable[bytes], keys: Collection[bytes]) -> None:
+        """Take new values, and new keys, of `changed`; `keys` are all there are now."""
+        if len(keys) > len(self._slots):
+            self._lay_out(keys)
+            touched = {at for at, slot in enumerate(self._slots) if slot}
+        else:
+            touched = {self._place(key) for key in changed}
+        self._hash_slots(touched)
+        self._hash_levels(touched)
 
     def path(self, key: bytes) -> tuple[tuple[bytes, ...], bytes | None]:
         """Return the siblings on the way to `key`, deepest first, and the key where it ends.
 
         That is `key` itself, another, or None where nothing is.
         """
-        self._settle()
         depth, at, siblings = 0, 0, []
         while depth < self._depth and self._counts[depth][at] > 1:
             depth, at = depth + 1, 2 * at + bit(key, depth)
@@ -86,26 +82,15 @@ class SparseTree:
         """For each level and place: 0 if no key is below, 1 if one is, 2 if more are."""
         self._hashes = [bytearray(size * _SIZE) for size in sizes]
         self._slots: list[_Slot] = [()] * sizes[-1]
-        self._place(keys)
-
-    def _place(self, keys: Iterable[bytes]) -> None:
         for key in keys:
-            self._slots[self._slot(key)] += (key,)
+            self._place(key)
 
-    def _settle(self) -> None:
-        if not self._changed:
-            return
-        changed, self._changed = self._changed, set()
-        added, self._added = self._added, []
-        self._size += len(added)
-        if self._size > len(self._slots):
-            self._lay_out([*(key for slot in self._slots for key in slot), *added])
-            touched = {at for at, slot in enumerate(self._slots) if slot}
-        else:
-            self._place(added)
-            touched = {self._slot(key) for key in changed}
-        self._hash_slots(touched)
-        self._hash_levels(touched)
+    def _place(self, key: bytes) -> int:
+        """Put `key` into its slot unless it is there; return which that is."""
+        at = int.from_bytes(key[:4], "big") >> 32 - self._depth
+        if key not in self._slots[at]:
+            self._slots[at] += (key,)
+        return at
 
     def _hash_slots(self, touched: Iterable[int]) -> None:
         slots, counts, hashes, value = self._slots, self._counts[-1], self._hashes[-1], self._value
@@ -152,9 +137,6 @@ class SparseTree:
 
     def _hash(self, depth: int, at: int) -> bytes:
         return bytes(self._hashes[depth][at * _SIZE : at * _SIZE + _SIZE])
-
-    def _slot(self, key: bytes) -> int:
-        return int.from_bytes(key[:4], "big") >> 32 - self._depth
 
 
 def _split(keys: Iterable[bytes], depth: int) -> tuple[_Slot, _Slot]:

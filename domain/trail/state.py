@@ -11,7 +11,7 @@ from domain.trail.deliveries import Delivery, deliveries_of, leaves_of
 from domain.trail.entry import Entry, Epoch
 from domain.trail.heads import Head, HeadMap, actor_key, feed_key, stream_key
 from domain.trail.merkle import EMPTY_ROOT, Range, leaf
-from domain.trail.statement import ZEROS, Kind, digest
+from domain.trail.statement import Kind, digest
 
 _LAST = (1 << 64) - 2
 """The last number that has a successor."""
@@ -80,13 +80,11 @@ class State:
 
     def stream(self, stream: bytes) -> tuple[int, bytes]:
         """Return what the stream's next entry has as stream_seq and stream_prev."""
-        head = self.heads.get(stream_key(stream))
-        return head[:2] if head else (0, ZEROS)
+        return self.heads.due(stream_key(stream))
 
     def actor(self, actor: bytes) -> tuple[int, bytes]:
         """Return what the actor's next statement has as actor_seq and actor_prev."""
-        head = self.heads.get(actor_key(actor))
-        return head[:2] if head else (0, ZEROS)
+        return self.heads.due(actor_key(actor))
 
     def checkpoint(self, size: int) -> bytes | None:
         """Return the root of the checkpoint of that size, if there was one."""
@@ -107,8 +105,8 @@ class State:
         self.heads.set(stream_key(said.stream), Head(stream_next, item.leaf, self.size))
         self.heads.set(actor_key(said.actor), Head(actor_next, item.digest, self.size))
         self.recorded_ms = max(self.recorded_ms, entry.recorded_ms)
-        if not entry.code:
-            self._seen[said.actor] = max(self.seen(said.actor), said.seen_size)
+        if not entry.code and said.seen_size > self.seen(said.actor):
+            self._seen[said.actor] = said.seen_size
         if item.deliveries:
             for feed in self.delivered.add(said.stream, item.digest, item.deliveries, item.leaves):
                 self._feed(feed)
