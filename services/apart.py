@@ -22,6 +22,7 @@ from services.bootstrap import (
 )
 from services.bootstrap.clocks import build_clocks_apart
 from services.bootstrap.hub import build_hub_apart, notices_of
+from services.bootstrap.witness import Watched, build_witness
 from services.custodian.keeping_up import FIRST_BACKOFF, LAST_BACKOFF, keep_up
 from services.gateway.gateway import Gateway
 from services.http.console import console_routes
@@ -29,6 +30,7 @@ from services.http.custodian import CustodianParts, custodian_app
 from services.http.gateway import GatewayParts, gateway_app
 from services.http.hub import hub_app
 from services.http.login import OneTimeLogin
+from services.http.witness import witness_app
 from services.serving import Faces, address_of, end, listen_at
 from services.signals import Signals
 from services.worker import Worker
@@ -129,6 +131,17 @@ async def run_clocks(parts: Parts, place: str, coordinator: str, *, stop: asynci
         process.faces.serve(listener, built.app)
         await process.until(stop)
         await built.link.close()
+
+
+async def run_witness(
+    parts: Parts, body: str, watched: Watched, place: str, *, stop: asyncio.Event
+) -> None:
+    """Serve the witness that `body` runs, and replay the trail if it does that."""
+    listener, built = listen_at(place), build_witness(parts, body, watched)
+    async with _process() as process:
+        process.faces.serve(listener, witness_app(built.face))
+        await (built.worker.run(stop) if built.worker else process.until(stop))
+    built.store.close()
 
 
 async def run_gateway(

@@ -13,6 +13,7 @@ from services.cli.cases import act, case_app, feed_app
 from services.cli.processes import processes
 from services.cli.running import demo, run
 from services.cli.topics import topics_app
+from services.cli.witness import witness, witness_keys
 
 app = typer.Typer(
     help="Exchange of referrals between the agencies of a National Referral Mechanism.",
@@ -20,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, demo, act, *processes):
+for command in (run, demo, act, *processes, witness, witness_keys):
     app.command()(command)
 app.add_typer(case_app, name="case")
 app.add_typer(feed_app, name="feed")
