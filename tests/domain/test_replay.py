@@ -4,8 +4,10 @@ The dishonest notary of these tests makes its own parts fit: EPOCHs over the doc
 and where it says so also their places in the streams. It cannot sign for an actor.
 """
 
+import re
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,8 @@ from hypothesis import strategies as st
 
 from domain.errors import Malformed, Refused
 from domain.standing import Period
+from domain.trail import admission
+from domain.trail import replay as replay_module
 from domain.trail.deliveries import disclosure_body
 from domain.trail.entry import read
 from domain.trail.heads import Head, actor_key, feed_key, stream_key
@@ -391,3 +395,17 @@ def test_nothing_that_was_signed_can_change_whatever_is_rebuilt(
     with suppress(Malformed):
         leaves = rebuilt(leaves, renumber=True)
     assert not passes(leaves)
+
+
+def test_the_page_of_formats_shows_the_published_log() -> None:
+    page = (Path(__file__).parents[2] / "docs/formats.md").read_text("utf-8")
+    example, checks = page.split("\n## 14. ")[1].split("\n## 15. ")
+    vector = load("trail")
+    delivered = vector["disclosure"]["deliveries"][0]
+    shown = [e["leaf"] for e in vector["entries"]]
+    shown += [vector["entries"][8]["entry"], vector["root"], vector["map_root"]]
+    shown += [delivered["encoded"], delivered["leaf"], vector["feed"]["root"]]
+    assert re.findall(r"\b[0-9a-f]{64,}\b", example) == shown
+    source = "".join(Path(m.__file__ or "").read_text("utf-8") for m in (admission, replay_module))
+    named = {code for row in re.findall(r"(?m)^\| (`.*?) \|", checks) for code in row.split(", ")}
+    assert {f"`{code}`" for code in re.findall(r'"([A-Z][A-Z_]+)"', source)} == named
