@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from domain.trail.notes import VerifierKey
 from services import apart
 from services.bootstrap.witness import Watched, log_keys, witness_signers
 from services.cli.common import DATA, Data, do, parts_of, stopping
@@ -27,9 +28,12 @@ def witness(
     body: Body,
     listen: Listen,
     log: Annotated[
-        list[Path],
-        typer.Option(envvar="NRM_WITNESS_LOGS", help="File with the vkey of a log to watch."),
-    ],
+        list[Path] | None,
+        typer.Option(
+            envvar="NRM_WITNESS_LOGS",
+            help="File with the vkey of a log to watch; without one, the log that trust.json pins.",
+        ),
+    ] = None,
     replay: Annotated[
         str,
         typer.Option(envvar="NRM_WITNESS_REPLAY", help="Folder or URL of the trail, to replay it."),
@@ -46,9 +50,10 @@ def witness(
 
     async def run() -> None:
         parts = parts_of(data)
-        if replay:
+        if replay or not log:
             parts.require_trust()
-        watched = Watched(logs=log_keys(log), replay=replay, agency=agency, ml_dsa=ml_dsa)
+        logs = log_keys(log) if log else [VerifierKey.parse(parts.trust.log)]
+        watched = Watched(logs=logs, replay=replay, agency=agency, ml_dsa=ml_dsa)
         await apart.run_witness(parts, body, watched, listen, stop=stopping())
 
     do(run())
