@@ -30,7 +30,16 @@ class Metric:
                 return frozenset({self.name})
 
 
-PROCESSES = ("hub", "relay", "feed-relay", "projector", "clocks", "custodian", "gateway")
+PROCESSES = (
+    "hub",
+    "relay",
+    "feed-relay",
+    "projector",
+    "clocks",
+    "custodian",
+    "gateway",
+    "witness",
+)
 
 
 def documented() -> list[Metric]:

@@ -10,6 +10,7 @@ import typer
 
 from services.cli import app
 from tests.deploy.tools import DEPLOY, ROOT, run
+from tests.metrics_page import PROCESSES
 
 SCRIPTS = sorted(DEPLOY.rglob("*.sh"))
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
@@ -65,7 +66,7 @@ def test_a_unit_is_one_that_systemd_takes_and_calls_safe(unit: Path, tmp_path: P
 
 def test_every_process_has_settings_for_its_unit() -> None:
     there = {path.stem for path in (DEPLOY / "systemd").glob("*.env")}
-    assert there == {*("hub", "relay", "feed-relay", "projector", "clocks", "custodian", "gateway")}
+    assert there == set(PROCESSES)
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=name_of)

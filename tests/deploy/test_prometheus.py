@@ -18,8 +18,9 @@ FOREIGN = {"up", "node_filesystem_avail_bytes", "node_filesystem_size_bytes"} | 
 }
 """Series that others show: Prometheus, its client library, the node exporter."""
 PARTS = ("**You see**", "**It means**", "**Safe**", "**Do**", "**Wake**")
-CHAPTERS = {"accepting", "publishing", "feeds", "agencies", "custodian", "gateway", "failures"} | {
-    "codes-that-end-a-process"
+CHAPTERS = {"accepting", "publishing", "feeds", "agencies", "custodian", "gateway", "witness"} | {
+    "failures",
+    "codes-that-end-a-process",
 }
 FAILURES = {
     "broker down": ["brokers-away", "nrmoutboxnotmoving"],
@@ -41,6 +42,8 @@ FAILURES = {
     "forged or exchanged ciphertext and statements": ["nrmgatewayalarm", "nrmentriesparked"],
     "a hub that leaves out": ["nrmcustodiangap", "nrmgatewayblocked"],
     "feeds doubted": ["feeds-look-wrong"],
+    "a log with two histories, or entries that do not hold": ["nrmtrailforked", "nrmreplayfailed"],
+    "a witness that forgot": ["a-witness-lost-its-folder"],
 }
 """What the mechanism must withstand and an operator notices -> sections that speak of it."""
 WORDS = {"by", "on", "and", "or", "unless", "group_left", "le"}

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from prometheus_client.parser import text_string_to_metric_families
+
 from domain.sealing.ports import OPENING_KEY_SIZE
 from domain.trail.notes import Note, VerifierKey
 from domain.witness import AddCheckpoint
@@ -11,6 +13,7 @@ from services.bootstrap.witness import witness_signers
 from services.local.processes import until
 from services.trust import Trust
 from tests import agencies as a
+from tests.metrics_page import documented
 from tests.services.kill_child import LIMIT
 from tests.services.witness_child import BODY, WitnessChild, is_cosigned
 from tests.trail.signed import NOTARY, OPERATOR, REGISTRARS, SignedTrail, public, small_trail
@@ -55,6 +58,9 @@ def test_it_replays_goes_on_after_a_kill_and_names_what_is_wrong(tmp_path: Path)
         metrics = child.fetch("/metrics")[1].decode()
         assert f"nrm_replay_entries {second}.0" in metrics
         assert "nrm_replay_lag_entries 0.0" in metrics
+        there = {family.name for family in text_string_to_metric_families(metrics)}
+        shown = {m.name for m in documented() if "witness" in m.processes}
+        assert {n for n in there if n.startswith("nrm_")} == shown
         trail.add(a.POLICE, body=b"forged", signed_by="stranger")
         trail.epoch()
         trail.write(folder)
