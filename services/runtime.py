@@ -31,8 +31,10 @@ from services.http.custodian import CustodianParts, custodian_app
 from services.http.gateway import GatewayParts, gateway_app
 from services.http.hub import LOG, hub_app
 from services.http.login import OneTimeLogin
+from services.http.trail import trail_endpoints
 from services.hub.ringing import Ringing
 from services.members import Member, member_of, register
+from services.own_trail import WITNESSES, OwnTrail
 from services.registering import Registering
 from services.serving import Faces, address_of, end, listeners
 from services.signals import wait
@@ -85,6 +87,7 @@ class Mechanism:
         )
         self._operator = self._gateway(COORDINATOR)
         self.offices = {m.id: self._office(m, next(sockets)) for m in self._everybody(members)}
+        self.trail = OwnTrail(parts, self.hub, {name: next(sockets) for name in WITNESSES})
         self._tasks: list[asyncio.Task[None]] = []
         self._faces = Faces()
         self.failed = asyncio.Event()
@@ -124,7 +127,9 @@ class Mechanism:
         """Start every part and register the members that the registry does not know yet."""
         self._start(self.hub.hub.accepting.run())
         self._start(self._project())
-        self._faces.serve(self._hub_socket, hub_app(self.hub.hub))
+        self.trail.start(self._faces)
+        routes = trail_endpoints(self.trail.notary.trail)
+        self._faces.serve(self._hub_socket, hub_app(self.hub.hub, routes))
         built = self.custodian
         self._start(keep_up(built.custodian, built.hub, built.signals, self._withdrawn))
         parts = CustodianParts(
@@ -181,6 +186,7 @@ class Mechanism:
 
     async def __aexit__(self, *_: object) -> None:
         """Stop every part: who asks first, then who answers."""
+        await self.trail.stop()
         offices = self.offices.values()
         gateways = [self._operator.gateway, *(o.process.gateway for o in offices)]
         for signals in (

@@ -102,6 +102,8 @@ class Vitals:
     """Name of what the process needs -> a question that it answers."""
     loops: Mapping[str, Callable[[], float]] = field(default_factory=dict)
     """Name of a loop -> when it last went round, as `time.monotonic` counts."""
+    says: Callable[[], Mapping[str, object]] = dict
+    """What readiness shows beside; it decides nothing."""
     _asked: dict[str, _Asked] = field(init=False)
     _scrape: "asyncio.Task[bytes] | None" = field(init=False, default=None)
 
@@ -162,9 +164,10 @@ class _Face:
         """Say whether what the process depends on answers now; 503 gives the reason codes."""
         states = await self._vitals.ask()
         said = {name: code or "UP" for name, code in states.items()}
+        more = self._vitals.says()
         if any(states.values()):
-            return json_response({"status": "not ready", "dependencies": said}, 503)
-        return json_response({"status": "ready", "dependencies": said})
+            return json_response({"status": "not ready", "dependencies": said, **more}, 503)
+        return json_response({"status": "ready", "dependencies": said, **more})
 
     async def metrics(self, _: Request) -> Response:
         """Return the metrics in Prometheus' text format."""

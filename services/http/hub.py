@@ -3,7 +3,7 @@
 The two hot routes are plain ASGI endpoints; the OpenAPI page describes them all the same.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -21,7 +21,7 @@ from domain.published import PublishedLanguage
 from domain.vocabulary import Seat
 from services.http.auth import TokenIssuer
 from services.http.health import Vitals, vital_endpoints
-from services.http.openapi import application, get, post
+from services.http.openapi import Endpoint, application, get, post
 from services.http.problems import body_of, decoded, json_response, number_of
 from services.http.registry import registry_app
 from services.hub.accepting import Accepting
@@ -83,8 +83,8 @@ _STREAM = "text/event-stream"
 _AFTER = {"after": "Number of the last one seen."}
 
 
-def hub_app(hub: Hub) -> FastAPI:
-    """Return the ASGI application of a hub."""
+def hub_app(hub: Hub, trail: Sequence[Endpoint] = ()) -> FastAPI:
+    """Return the ASGI application of a hub, with the routes of the trail if it is kept here."""
     face = _Face(hub)
     app = application(
         "nrm-hub hub",
@@ -100,6 +100,7 @@ def hub_app(hub: Hub) -> FastAPI:
             get("/v1/custody", face.custody, FollowedPage, query=_AFTER | _WAIT),
             get("/v1/policy", face.policy, dict[str, str], public=True),
             post("/v1/why", face.why, WhyQuestion, Why),
+            *trail,
             *vital_endpoints(hub.vitals),
         ],
     )

@@ -125,8 +125,9 @@ class _Face:
 
     async def head(self, request: Request) -> Response:
         """Return the proof of what a key of the map of heads has, or that it has nothing."""
+        agency = self._parts.tokens.agency(request)
         key = _hash(request, "key")
-        self._parts.readers.check_head(self._parts.tokens.agency(request), key)
+        self._parts.readers.check_head(agency, key)
         return await self._proved(self._parts.proofs.head, key)
 
     async def disclosures(self, request: Request) -> Response:

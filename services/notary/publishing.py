@@ -46,11 +46,13 @@ class Publishing:
         self.countdown = Countdown(clock)
         self.size = 0
         """Of the published tree."""
+        self._due_ms = 0
         self.published_ms: int | None = None
-        """When this process published last."""
+        """When this process published last, or when it began."""
 
     def open(self) -> None:
         """Go on from what is published; `Corrupt` TRAIL_FORKED when the store does not know it."""
+        self._due_ms = self.published_ms = self._clock()
         data = self._files.read("checkpoint")
         if data is None:
             return
@@ -78,6 +80,7 @@ class Publishing:
             log.warning("the trail has its quorum again")
         self.countdown.clear()
         before, self.size, self.published_ms = self.size, tree.size, self._clock()
+        self._due_ms = self.published_ms + FRESH_MS
         self._on_published(checkpoint, note)
         self._files.remove(_outgrown(before, tree.size))
         return True
@@ -85,8 +88,7 @@ class Publishing:
     def _due(self, size: int) -> bool:
         if size > self.size:
             return True
-        waited = self.published_ms is None or self._clock() - self.published_ms >= FRESH_MS
-        return size > 0 and waited
+        return size > 0 and self._clock() >= self._due_ms
 
     def _noted(self, checkpoint: Checkpoint) -> bytes:
         """Return the checkpoint with the log's signatures and enough cosignatures."""

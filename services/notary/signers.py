@@ -15,7 +15,8 @@ class Signers:
         """`operator` wrote the first facts of the registry; `notary` is the notary's public key."""
         self._registry = registry
         self._pinned = {actor_id(notary): Signer(notary, "", Period(starts=0))}
-        self._pinned |= _signers(operator)
+        key = operator.signing_key
+        self._pinned[actor_id(key)] = Signer(key, operator.agency, operator.period)
         self._version = -1
         self._known: dict[bytes, Signer] = {}
 
@@ -25,7 +26,7 @@ class Signers:
         if registry.version != self._version:
             keys = (key for agency in registry.agencies.values() for key in agency.keys)
             known = {k: v for key in keys for k, v in _signers(key).items()}
-            self._known, self._version = self._pinned | known, registry.version
+            self._known, self._version = known | self._pinned, registry.version
 
     def signer(self, actor: bytes) -> Signer | None:
         """Return whose actor it is, as of `renew`; None if no key is known."""

@@ -75,7 +75,7 @@ class World:
 @asynccontextmanager
 async def running(data: Path) -> AsyncIterator[World]:
     """Run a mechanism over `data`."""
-    parts = Parts(Settings(data=data))
+    parts = Parts(Settings(data=data, trail_seconds=0.05))
     async with Mechanism(parts, CAST) as mechanism:
         world = World(parts, mechanism)
         yield world
