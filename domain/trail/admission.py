@@ -18,6 +18,8 @@ from domain.trail.state import Item, State
 from domain.trail.statement import ZEROS, Kind
 
 NONCE_SIZE = 32
+_DISCLOSURE = int(Kind.DISCLOSURE)
+"""A plain int compares in half the time, and every entry is asked."""
 _READING = frozenset({Kind.RECEIPT, Kind.AUDIT})
 """Kinds of a reader's chain."""
 _WITH_BODY = frozenset({Kind.DISCLOSURE, Kind.RECEIPT, Kind.AUDIT})
@@ -52,22 +54,24 @@ def problems(state: State, item: Item, signer: Signer | None, notary: bytes) -> 
     """
     entry, said = item.entry, item.said
     found = []
-    if (entry.stream_seq, entry.stream_prev) != state.stream(said.stream):
-        found.append(_chain("STREAM_CHAIN", "stream", entry.stream_seq, state.stream(said.stream)))
-    if (said.actor_seq, said.actor_prev) != state.actor(said.actor):
-        found.append(_chain("ACTOR_CHAIN", "actor", said.actor_seq, state.actor(said.actor)))
+    due = state.stream(said.stream)
+    if (entry.stream_seq, entry.stream_prev) != due:
+        found.append(_chain("STREAM_CHAIN", "stream", entry.stream_seq, due))
+    due = state.actor(said.actor)
+    if (said.actor_seq, said.actor_prev) != due:
+        found.append(_chain("ACTOR_CHAIN", "actor", said.actor_seq, due))
     if entry.recorded_ms < state.recorded_ms:
         found.append(Problem("BACKDATED", f"recorded before {state.recorded_ms}"))
     if signer is None:
         found.append(Problem("ACTOR_UNKNOWN", "no registered key stands behind the actor"))
     elif signer.reads != (said.kind in _READING) or (
-        (said.actor == notary) != (said.kind == Kind.DISCLOSURE)
+        (said.actor == notary) != (said.kind == _DISCLOSURE)
     ):
         found.append(Problem("ACTOR_KIND", f"kind {said.kind} is not for this actor"))
     if not _body_fits(item):
         found.append(Problem("BODY", "the body is not the one that was signed"))
     if entry.code:
-        if said.kind == Kind.DISCLOSURE:
+        if said.kind == _DISCLOSURE:
             found.append(Problem("DISCLOSURE", "what was disclosed cannot be refused"))
         return found
     if signer is not None and not signer.period.holds(entry.recorded_ms):

@@ -13,8 +13,7 @@ from domain.trail.heads import Head, HeadMap, actor_key, feed_key, stream_key
 from domain.trail.merkle import EMPTY_ROOT, Range, leaf
 from domain.trail.statement import Kind, digest
 
-_LAST = (1 << 64) - 2
-"""The last number that has a successor."""
+_MOST = (1 << 64) - 1
 
 
 class Item:
@@ -101,7 +100,8 @@ class State:
     def add(self, item: Item) -> None:
         """Take an entry as the next leaf."""
         said, entry = item.said, item.entry
-        stream_next, actor_next = min(entry.stream_seq, _LAST) + 1, min(said.actor_seq, _LAST) + 1
+        # No honest number is the last one; a claimed one must not end the replay.
+        stream_next, actor_next = entry.stream_seq + 1 & _MOST, said.actor_seq + 1 & _MOST
         self.heads.set(stream_key(said.stream), Head(stream_next, item.leaf, self.size))
         self.heads.set(actor_key(said.actor), Head(actor_next, item.digest, self.size))
         self.recorded_ms = max(self.recorded_ms, entry.recorded_ms)
@@ -110,7 +110,8 @@ class State:
         if item.deliveries:
             for feed in self.delivered.add(said.stream, item.digest, item.deliveries, item.leaves):
                 self._feed(feed)
-        self.skip(item.leaf)
+        self._pending.append(item.leaf)
+        self.size += 1
 
     def close(self, leaf_hash: bytes) -> None:
         """Take an EPOCH as the next leaf, by its leaf hash: the log has a checkpoint here."""

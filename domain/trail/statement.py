@@ -87,10 +87,10 @@ class Statement(NamedTuple):
         """Return the statement in `data`, or raise `Malformed`."""
         if len(data) != SIZE:
             raise Malformed("STATEMENT_SIZE", f"a statement is {SIZE} bytes, not {len(data)}")
-        version, *said = _LAYOUT.unpack(data)
-        if version != VERSION:
-            raise Malformed("STATEMENT_VERSION", f"statement version {version} is unknown")
-        return cls._make(said)
+        parts = _LAYOUT.unpack(data)
+        if parts[0] != VERSION:
+            raise Malformed("STATEMENT_VERSION", f"statement version {parts[0]} is unknown")
+        return cls._make(parts[1:])
 
 
 def digest(statement: bytes) -> bytes:
