@@ -64,7 +64,7 @@ class _Bench:
         """Return events a second of kafka-python alone, with the settings of ours."""
         names = self._hub()
         pages = self._pages(names)
-        with bare_producer(broker_of(self._brokers)) as producer:
+        with bare_producer(broker_of(self._brokers), metrics_enabled=False) as producer:
             send(producer, pages[:1])
             return (self._store.head() - PAGE) / seconds(lambda: send(producer, pages[1:]))
 
