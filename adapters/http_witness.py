@@ -6,6 +6,7 @@ bytes and, from connecting to its last byte, in seconds.
 
 import asyncio
 import re
+import threading
 from collections.abc import Sequence
 
 import aiohttp
@@ -24,7 +25,7 @@ _REFUSALS = frozenset({400, 403, 404, 413, 422})
 
 
 class HttpWitness:
-    """`Witnessing`. Blocks; one thread asks at a time, and none that runs an event loop."""
+    """`Witnessing`. Blocks: call it in a thread that runs no event loop. Threads take turns."""
 
     def __init__(
         self,
@@ -39,14 +40,16 @@ class HttpWitness:
         self._verifying = verifying
         self._timeout = aiohttp.ClientTimeout(total=seconds)
         self._runner = asyncio.Runner()
+        self._turn = threading.Lock()
         self._session: aiohttp.ClientSession | None = None
 
     def close(self) -> None:
-        """Close the connection."""
-        if self._session is not None:
-            self._runner.run(self._session.close())
-            self._session = None
-        self._runner.close()
+        """Close the connection, once the question that may be open has ended."""
+        with self._turn:
+            if self._session is not None:
+                self._runner.run(self._session.close())
+                self._session = None
+            self._runner.close()
 
     def add_checkpoint(
         self, old_size: int, proof: Sequence[bytes], note: bytes
@@ -58,7 +61,8 @@ class HttpWitness:
         what no honest witness does.
         """
         body = AddCheckpoint(old_size, tuple(proof), note).encode()
-        status, answer = self._runner.run(self._post(body))
+        with self._turn:
+            status, answer = self._runner.run(self._post(body))
         if status == 200:
             return [self._checked(note, answer)]
         if status == 409:

@@ -116,6 +116,24 @@ async def test_a_connection_that_the_witness_closed_is_made_anew() -> None:
         assert await asyncio.to_thread(ask_twice, address) == [[good], [good]]
 
 
+async def test_it_is_closed_from_another_thread_once_its_question_has_ended() -> None:
+    asked_now = asyncio.Event()
+
+    async def slow(writer: asyncio.StreamWriter) -> None:
+        asked_now.set()
+        await asyncio.sleep(SOON)
+        await with_body(200, line())(writer)
+
+    async with answering(slow) as address:
+        witness = client(address)
+        question = asyncio.create_task(
+            asyncio.to_thread(witness.add_checkpoint, 0, (), LOG.note(5))
+        )
+        await asked_now.wait()
+        await asyncio.to_thread(witness.close)
+        assert isinstance(await question, list)
+
+
 def test_one_that_is_not_there_is_away() -> None:
     with closing(client("http://127.0.0.1:9")) as witness, pytest.raises(Unavailable) as told:
         witness.add_checkpoint(0, (), LOG.note(5))
