@@ -22,6 +22,7 @@ from services.bootstrap import (
 )
 from services.bootstrap.clocks import build_clocks_apart
 from services.bootstrap.hub import build_hub_apart, notices_of
+from services.bootstrap.notary import build_notary_apart
 from services.bootstrap.witness import Watched, build_witness
 from services.custodian.keeping_up import FIRST_BACKOFF, LAST_BACKOFF, keep_up
 from services.gateway.gateway import Gateway
@@ -131,6 +132,19 @@ async def run_clocks(parts: Parts, place: str, coordinator: str, *, stop: asynci
         process.faces.serve(listener, built.app)
         await process.until(stop)
         await built.link.close()
+
+
+async def run_notary(parts: Parts, place: str, address: str, *, stop: asyncio.Event) -> None:
+    """Keep the trail and serve it at `place`; clients reach it at `address`."""
+    listener = listen_at(place)
+    built, app = build_notary_apart(parts, address)
+    async with _process() as process:
+        process.faces.serve(listener, app)
+        async with asyncio.TaskGroup() as working:
+            working.create_task(built.sequencing.run(stop))
+            working.create_task(built.publishing.run(stop))
+            await stop.wait()
+            built.leading.end()
 
 
 async def run_witness(

@@ -35,7 +35,7 @@ class OwnTrail:
             PLAIN: build_witness(parts, PLAIN, Watched(logs=keys)),
             REPLAYING: build_witness(parts, REPLAYING, Watched(logs=keys, replay=replay)),
         }
-        cosigning = {n: witness_signers(parts, n, ml_dsa=False)[0].key for n in WITNESSES}
+        cosigning = {n: witness_signers(parts, n, ml_dsa=False)[0].key.text for n in WITNESSES}
         ensure_policy(parts, cosigning)
         addresses = {name: address_of(place) for name, place in sockets.items()}
         self.notary = build_notary(parts, hub.hub.tokens, hub.hub.metrics, addresses)

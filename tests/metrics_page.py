@@ -35,6 +35,7 @@ PROCESSES = (
     "relay",
     "feed-relay",
     "projector",
+    "notary",
     "clocks",
     "custodian",
     "gateway",

@@ -17,7 +17,6 @@ from adapters.trail_files import FolderTrailFiles
 from domain.agency import Registry
 from domain.errors import Refused, Unavailable
 from domain.notary import NotaryStore
-from domain.trail.notes import VerifierKey
 from domain.trail.quorum import Policy
 from domain.trail.statement import actor_id
 from services.bootstrap.hub import event_store, feeds_of
@@ -76,12 +75,15 @@ def policy_of(parts: Parts) -> bytes:
     return path.read_bytes()
 
 
-def ensure_policy(parts: Parts, witnesses: Mapping[str, VerifierKey]) -> None:
-    """Write the policy of a mechanism that runs its witnesses itself: all must cosign."""
+def ensure_policy(parts: Parts, witnesses: Mapping[str, str]) -> None:
+    """Write the policy of a mechanism on one machine, if there is none: all must cosign.
+
+    `witnesses` are by name their vkeys, each followed by a space and its URL if it has one.
+    """
     path = parts.settings.data / POLICY
     if not path.exists():
         lines = [f"log {parts.trust.log}"]
-        lines += [f"witness {name} {key.text}" for name, key in witnesses.items()]
+        lines += [f"witness {name} {key}" for name, key in witnesses.items()]
         lines += [f"group all-of-them all {' '.join(witnesses)}", "quorum all-of-them", ""]
         FolderTrailFiles(path.parent).write({POLICY: "\n".join(lines).encode()})
 

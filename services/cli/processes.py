@@ -91,6 +91,12 @@ def projector(
     _work(data, listen, builds[source])
 
 
+def notary(listen: Listen, address: Address = "", data: Data = DATA) -> None:
+    """Keep the trail: sequence, have witnesses cosign, publish, and serve proofs."""
+    reached = address or _at(listen)
+    _serve(data, lambda p, stop: apart.run_notary(p, listen, reached, stop=stop))
+
+
 def clocks(
     listen: Listen,
     coordinator: Annotated[
@@ -217,6 +223,7 @@ processes = (
     relay,
     feed_relay,
     projector,
+    notary,
     clocks,
     keys,
     trust,

@@ -99,7 +99,7 @@ async def test_every_metric_of_these_processes_is_documented_and_there(
 ) -> None:
     _, after = pages
     for name, page in after.items():
-        runs = {"hub": {"hub", "projector", "clocks"}}.get(name, {name.split()[0]})
+        runs = {"hub": {"hub", "projector", "notary", "clocks"}}.get(name, {name.split()[0]})
         there = {f.name for f in text_string_to_metric_families(page) if f.name.startswith("nrm_")}
         assert there == {m.name for m in documented() if runs & m.processes}
 
@@ -151,6 +151,7 @@ async def test_no_label_tells_of_a_case_or_a_person(world: World, pages: Pages) 
     words = agencies | set(Purpose) | {c.name for c in Category} | CODES.keys()
     words |= {"hub", "custodian", "gateway", "store", "feeds", "accepting", "keys", "outbox"}
     words |= {"deposited", "released", "removed"}
+    words |= {"published", "pending", "degraded", "stopped", "rapporteur"}
     events = {type.rpartition(".")[2] for type in world.parts.language.types()}
     for page in after.values():
         assert PLANTED not in page
