@@ -168,8 +168,8 @@ class _Producer(KafkaProducer):  # type: ignore[misc] # the library has no types
         _, _, key, value, headers, at = record
         if len(value or b"") > MAX_RECORD - MAX_HEADERS:
             raise errors.MessageSizeTooLargeError(f"{len(value or b'')} bytes")
-        future, full, new, _ = self._accumulator.append(part, at, key, value, headers)
-        if full or new:
+        future, full, _, _ = self._accumulator.append(part, at, key, value, headers)
+        if full:  # a batch that is only begun waits for the flush in any case
             self._sender.wakeup()
         return future
 
