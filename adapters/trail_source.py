@@ -53,6 +53,10 @@ class HttpSource:
         self._headers: dict[str, str] | None = None
         self.name = address
 
+    def close(self) -> None:
+        """Close the connection; a later read opens another."""
+        self._connection.close()
+
     def read(self, path: str, most: int) -> bytes | None:
         """Return the file at `path`, or None."""
         status, data = self._get(path, most)

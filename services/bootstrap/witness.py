@@ -9,11 +9,12 @@ from prometheus_client import CollectorRegistry
 from adapters.metrics.witness import WitnessMetrics
 from adapters.notes import NoteVerifier, note_signer
 from adapters.sqlite.witness_store import SqliteWitnessStore
+from adapters.trail_source import FolderSource, HttpSource
 from domain.errors import Malformed, Refused, Unavailable
 from domain.trail.notes import Algorithm, NoteSigning, VerifierKey
 from domain.trail.replay import Replay
 from services.auditor.source import Source
-from services.bootstrap.auditor import agency_token, source_of
+from services.bootstrap.auditor import agency_token
 from services.bootstrap.parts import Parts, now_ms
 from services.bootstrap.watching import vitals_of
 from services.http.health import Ask, in_thread
@@ -118,17 +119,14 @@ def _part(body: str) -> str:
 def _replaying(parts: Parts, store: SqliteWitnessStore, origin: str, watched: Watched) -> Replaying:
     keys = TrailKeys(parts.language, parts.directory(), parts.operator())
     replay = Replay(keys=keys, notary=parts.trust.notary)
-    source = _source(parts, watched)
-    return Replaying(source, replay, parts.signing.verify_all, store.newest(origin))
-
-
-def _source(parts: Parts, watched: Watched) -> Source:
+    verify, newest = parts.signing.verify_all, store.newest(origin)
     if "://" not in watched.replay:
-        return source_of(watched.replay, lambda: "")
+        return Replaying(Source(FolderSource(Path(watched.replay))), replay, verify, newest)
     if not parts.has_keys(watched.agency):
         message = "say --agency with one whose keys lie in the data folder and that may audit"
         raise Malformed("WITNESS_AGENCY", message)
-    return source_of(watched.replay, agency_token(parts, watched.agency, watched.replay))
+    http = HttpSource(watched.replay, agency_token(parts, watched.agency, watched.replay))
+    return Replaying(Source(http), replay, verify, newest, close=http.close)
 
 
 def _replays(replaying: Replaying, worker: Worker) -> Ask:

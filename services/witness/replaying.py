@@ -58,13 +58,19 @@ class Replaying:
         replay: Replay,
         verify_all: VerifyAll,
         newest: Cosigned | None,
+        *,
         seconds: float = WAIT_SECONDS,
+        close: Callable[[], None] = lambda: None,
     ) -> None:
-        """Begin a new `replay` and go up to the `newest` cosigned checkpoint at once."""
+        """Begin a new `replay` and go up to the `newest` cosigned checkpoint at once.
+
+        `close` gives back what `source` holds.
+        """
         self._source = source
         self._replay = replay
         self._verify_all = verify_all
         self._seconds = seconds
+        self._close = close
         self.tree = Range()
         """What was replayed and found right."""
         self.finding: Finding | None = None
@@ -128,7 +134,8 @@ class Replaying:
         self._news.clear()
 
     def close(self) -> None:
-        """Hold nothing; who reads the trail closes it."""
+        """Give back what the source holds."""
+        self._close()
 
     def step(self) -> bool:
         """Take one bundle; return whether there was any. `Unavailable` when it is not there."""
@@ -137,8 +144,6 @@ class Replaying:
             return False
         try:
             ended = self._advance(job)
-        except Unavailable:
-            raise
         except Refused as e:
             log.error("the replay of size %d ends: %s", job.checkpoint.size, e)  # noqa: TRY400
             self._end(job, e)

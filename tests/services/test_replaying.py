@@ -65,7 +65,7 @@ async def replaying(
     directory = Directory(LANGUAGE, {r: public(r) for r in REGISTRARS}, SIGNING.verify)
     replay = Replay(keys=TrailKeys(LANGUAGE, directory, operator), notary=public(NOTARY))
     source = Source(FolderSource(folder))
-    part = Replaying(source, replay, verify or Verified(), newest, seconds)
+    part = Replaying(source, replay, verify or Verified(), newest, seconds=seconds)
     stop = asyncio.Event()
     working = asyncio.create_task(Worker(part, lambda _: part.idle(0.02)).run(stop))
     try:
@@ -287,6 +287,22 @@ async def test_who_asks_too_early_is_told_to_ask_again(tmp_path: Path) -> None:
             while await code_of(part, checkpoint) == "REPLAY_BEHIND":  # noqa: ASYNC110 - as a log asks
                 await asyncio.sleep(0.01)
         assert await code_of(part, checkpoint) == ""
+
+
+async def test_over_http_too_early_is_503_and_when_to_ask_again(tmp_path: Path) -> None:
+    trail = long_trail(300)
+    trail.write(tmp_path)
+    async with replaying(tmp_path, seconds=0.0) as part, serving(confirming=part) as witness:
+        asked = AddCheckpoint(0, (), trail.note)
+        answer = await witness.post(asked)
+        assert answer.status == 503
+        assert answer.body.startswith(b"REPLAY_BEHIND: ")
+        async with asyncio.timeout(LONG):
+            while (await witness.post(asked)).status == 503:  # noqa: ASYNC110 - as a log asks
+                await asyncio.sleep(0.01)
+        found = witness.store.newest(trail.log.origin)
+        assert found is not None
+        assert found.checkpoint == trail.checkpoint
 
 
 async def test_after_a_restart_signatures_verified_once_are_not_again(tmp_path: Path) -> None:
