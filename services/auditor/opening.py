@@ -8,7 +8,7 @@ from typing import Protocol
 from domain.errors import HubError, Malformed
 from domain.trail.notes import NoteVerifying
 from domain.trail.quorum import NONE, Policy, Witnessed, open_checkpoint
-from domain.trail.replay import Claim, Replay
+from domain.trail.replay import Claim, Keys, Replay
 from services.auditor.report import Report
 from services.auditor.source import Source
 from services.trust import Trust
@@ -30,8 +30,10 @@ class Tools:
 
     verifying: NoteVerifying
     pool: SignaturePool
-    replay: Callable[[Trust, Collection[bytes]], Replay]
-    """(pins, streams to follow) -> a replay before the first leaf."""
+    keys: Callable[[Trust], Keys]
+    """Pins -> whose keys stand behind actors; no registry fact is known yet."""
+    type_name: Callable[[int], str]
+    """Number of an event type -> its full name; empty if the published schemas have none."""
     progress: Callable[[int, int], None] = lambda done, size: None
     """Told how many entries of how many are done."""
 
@@ -46,7 +48,8 @@ class Own:
     def of(self, policy: bytes, trust: bytes, report: Report) -> "Trusted":
         """Return whom to trust, given the copies that came with what is audited.
 
-        `Malformed` POLICY or TRUST. The report says where they are from.
+        `Malformed` POLICY or TRUST, also when the two are not of one log. The report says where
+        they are from.
         """
         for name, own, theirs in (
             ("policy", self.policy, policy),
@@ -60,7 +63,10 @@ class Own:
                 )
             elif own != theirs:
                 report.notes.append(f"yours is another {name} than came with it; yours counts")
-        trusted = Trusted(Policy.parse(self.policy or policy), Trust.loads(self.trust or trust))
+        read = Policy.parse(policy if self.policy is None else self.policy)
+        trusted = Trusted(read, Trust.loads(trust if self.trust is None else self.trust))
+        if trusted.trust.log not in [key.text for key in read.log_keys]:
+            raise Malformed("POLICY", "the policy does not name the log that trust.json pins")
         if trusted.policy.quorum == NONE:
             report.notes.append("the policy asks for no witness: others may be shown another log")
         return trusted
@@ -72,6 +78,10 @@ class Trusted:
 
     policy: Policy
     trust: Trust
+
+    def replay(self, keys: Keys, follow: Collection[bytes] = ()) -> Replay:
+        """Return a replay before the first leaf; `follow` are streams to list."""
+        return Replay(keys=keys, notary=self.trust.notary, follow=follow)
 
 
 def own_or_its(source: Source, own: Own, report: Report) -> Trusted:

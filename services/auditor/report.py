@@ -31,6 +31,27 @@ class Check(NamedTuple):
     message: str
 
 
+class Row(NamedTuple):
+    """One entry of a case, as people read it."""
+
+    recorded_ms: int
+    entry: int
+    """Place in the log, from 0."""
+    kind: str
+    event_type: str
+    agency: str
+    refused: str
+    """Reason code; empty if it was accepted."""
+
+    @property
+    def line(self) -> str:
+        """Say it in one line."""
+        what = self.event_type.rpartition(".")[2] or self.kind.lower()
+        refused = f", refused: {self.refused}" if self.refused else ""
+        when = time_of(self.recorded_ms // 1000)
+        return f"{when}  entry {self.entry}  {what} by {self.agency}{refused}"
+
+
 @dataclass(slots=True)
 class Report:
     """The outcome of one audit."""
@@ -40,6 +61,8 @@ class Report:
     checkpoint: Checkpoint | None = None
     cosigned_s: Mapping[str, int] = field(default_factory=dict)
     """When each witness saw the checkpoint, in seconds since 1970."""
+    rows: list[Row] = field(default_factory=list)
+    """What was asked about: the entries of a case."""
     checks: list[Check] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """What the reader must know to weigh the outcome."""
@@ -81,6 +104,7 @@ class Report:
         if self.cosigned_s:
             lines.append("  complete as of the times at which the witnesses saw this checkpoint:")
             lines += [f"    {time_of(t)}  {name}" for name, t in sorted(self.cosigned_s.items())]
+        lines += [f"  {row.line}" for row in self.rows]
         lines += [f"holds    {check}: {message}" for check, message in self.checks]
         lines += [f"note     {note}" for note in self.notes]
         lines += [_line(finding) for finding in self.findings]
@@ -99,6 +123,7 @@ class Report:
             "checkpoint": point
             and {"origin": point.origin, "size": point.size, "root": point.root.hex()},
             "cosigned": {name: time_of(t) for name, t in sorted(self.cosigned_s.items())},
+            "entries": [row._asdict() for row in self.rows],
             "checks": [check._asdict() for check in self.checks],
             "notes": self.notes,
             "findings": [asdict(finding) for finding in self.findings],

@@ -76,7 +76,7 @@ def verify(source: Source, own: Own, tools: Tools, state: StateFile | None = Non
             f"signatures of the first {skip} entries were verified before and are not verified"
             " again; all entries and bodies are read, hashed and replayed again"
         )
-    replay = tools.replay(trusted.trust, ())
+    replay = trusted.replay(tools.keys(trusted.trust))
     earlier = before.checkpoint if before else None
     Walk(source, checkpoint, tools, report).go(replay, earlier=earlier, skip=skip)
     if state is not None and not report.findings:

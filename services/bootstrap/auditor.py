@@ -1,8 +1,9 @@
 """The wiring of the auditor: no part of a mechanism runs here, and no store is opened."""
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.resources import files
 from pathlib import Path
 
 from adapters.notes import NoteVerifier
@@ -12,8 +13,10 @@ from adapters.trail_files import FolderTrailFiles
 from adapters.trail_source import AgencyTokens, FolderSource, HttpSource
 from domain.errors import Malformed, Unavailable
 from domain.standing import Key, Period
-from domain.trail.replay import Replay
+from domain.trail import archive
+from domain.trail.replay import Keys
 from schemas.language import AvroLanguage
+from services.auditor.bundling import Enclosed
 from services.auditor.opening import Own, Tools
 from services.auditor.source import Source
 from services.auditor.verifying import StateFile
@@ -45,17 +48,24 @@ def auditor_tools(progress: Callable[[int, int], None]) -> Iterator[Tools]:
     """Give what an audit needs; its processes end with the block."""
     language, signing = AvroLanguage(), Ed25519Signing()
 
-    def replay(trust: Trust, follow: Collection[bytes]) -> Replay:
+    names = {language.shape(name).number: name for name in language.types()}
+
+    def keys(trust: Trust) -> Keys:
         directory = Directory(language, trust.registrars, signing.verify)
-        keys = TrailKeys(language, directory, _operator(trust))
-        return Replay(keys=keys, notary=trust.notary, follow=follow)
+        return TrailKeys(language, directory, _operator(trust))
 
     with SignaturePool() as pool:
-        yield Tools(verifying=NoteVerifier(), pool=pool, replay=replay, progress=progress)
+        yield Tools(
+            verifying=NoteVerifier(),
+            pool=pool,
+            keys=keys,
+            type_name=lambda number: names.get(number, ""),
+            progress=progress,
+        )
 
 
 def own_copies(policy: Path | None, trust: Path | None) -> Own:
-    """Return the auditor's own copies of whom to trust; `Malformed` OWN_COPY if unreadable."""
+    """Return the auditor's own copies of whom to trust; `Malformed` UNREADABLE if one is not."""
     return Own(policy=_file(policy), trust=_file(trust))
 
 
@@ -80,6 +90,22 @@ def state_file(path: Path | None) -> StateFile | None:
     return PathStateFile(path) if path else None
 
 
+def enclosed() -> Enclosed:
+    """Return what every bundle carries beside the evidence."""
+    beside = files("adapters") / "evidence"
+    return Enclosed((beside / "README.txt").read_bytes(), (beside / "verify.py").read_bytes())
+
+
+def bundle_file(path: Path) -> bytes:
+    """Return a bundle's bytes; `Malformed` ARCHIVE above its limit, UNREADABLE."""
+    try:
+        if path.stat().st_size > archive.MAX_SIZE:
+            raise Malformed("ARCHIVE", f"a bundle has at most {archive.MAX_SIZE} bytes")
+        return path.read_bytes()
+    except OSError as e:
+        raise Malformed("UNREADABLE", f"{path} cannot be read: {e.strerror}") from e
+
+
 def _operator(trust: Trust) -> Key:
     return Key(
         agency=COORDINATOR,
@@ -95,7 +121,7 @@ def _file(path: Path | None) -> bytes | None:
     try:
         return path.read_bytes()
     except OSError as e:
-        raise Malformed("OWN_COPY", f"{path} cannot be read: {e.strerror}") from e
+        raise Malformed("UNREADABLE", f"{path} cannot be read: {e.strerror}") from e
 
 
 def write_new(path: Path, data: bytes) -> None:

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -16,6 +17,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from domain.errors import Corrupt, HubError, Unavailable
+from services.auditor.bundling import bundle
+from services.auditor.case import case as case_of
+from services.auditor.evidence import check_bundle
 from services.auditor.opening import Tools
 from services.auditor.report import AWAY, FINDINGS, UNREADABLE, Report
 from services.auditor.source import Source
@@ -23,9 +27,12 @@ from services.auditor.verifying import verify
 from services.bootstrap.auditor import (
     agency_token,
     auditor_tools,
+    bundle_file,
+    enclosed,
     own_copies,
     source_of,
     state_file,
+    write_new,
 )
 from services.cli.common import DATA, AsJson, Data, parts_of
 
@@ -67,6 +74,68 @@ def verify_log(
     def work(tools: Tools) -> Report:
         own = own_copies(policy, trust)
         return verify(trail_at(source, agency, data), own, tools, state_file(state))
+
+    answer(work, as_json=as_json)
+
+
+@audit_app.command("case")
+def whole_case(
+    source: Where,
+    case: Annotated[str, typer.Argument(help="Case id, or a stream as 64 hex digits.")],
+    policy: PolicyFile = None,
+    trust: TrustFile = None,
+    agency: AsAuditor = "",
+    data: Data = DATA,
+    as_json: AsJson = False,
+) -> None:
+    """Show every entry of a case, and check that none is missing."""
+
+    def work(tools: Tools) -> Report:
+        return case_of(trail_at(source, agency, data), own_copies(policy, trust), tools, case)
+
+    answer(work, as_json=as_json)
+
+
+@audit_app.command("bundle")
+def make_bundle(
+    source: Where,
+    case: Annotated[str, typer.Argument(help="Case id.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="File to write.")],
+    bodies: Annotated[
+        bool, typer.Option(help="With the records of the case, sealed as they are.")
+    ] = True,
+    policy: PolicyFile = None,
+    trust: TrustFile = None,
+    agency: AsAuditor = "",
+    data: Data = DATA,
+    as_json: AsJson = False,
+) -> None:
+    """Write a bundle of evidence: the whole trail of a case, for a court to verify offline."""
+
+    def work(tools: Tools) -> Report:
+        trail, own = trail_at(source, agency, data), own_copies(policy, trust)
+        report, made = bundle(trail, own, tools, case, enclosed(), bodies=bodies)
+        if made:
+            write_new(output, made)
+            digest = sha256(made).hexdigest()
+            report.notes.append(f"{output} has {len(made)} bytes and the SHA-256 {digest}")
+        return report
+
+    answer(work, as_json=as_json)
+
+
+@audit_app.command("verify-bundle")
+def verify_bundle(
+    file: Annotated[Path, typer.Argument(help="Bundle of evidence, such as case.nrmtrail.")],
+    policy: PolicyFile = None,
+    trust: TrustFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Verify a bundle of evidence offline, as the verify.py in it does."""
+
+    def work(tools: Tools) -> Report:
+        own, verifier = own_copies(policy, trust), enclosed().verifier
+        return check_bundle(bundle_file(file), own, tools, file.name, verifier)
 
     answer(work, as_json=as_json)
 
