@@ -4,12 +4,16 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from domain.errors import HubError
+from domain.trail import merkle
 from domain.trail.checkpoint import Checkpoint, sign
 from domain.trail.notes import Algorithm, Note, Signature, VerifierKey
 from domain.witness import MAX_PROOF, MAX_REQUEST, AddCheckpoint
 from services.http import witness as face
-from tests.services.witness_face import NOW, Answer, newest, serving
+from tests.services.witness_face import NOW, Answer, in_memory, newest, serving
 from tests.vectors import load
 from tests.witnessed import Log, cosigned_at, origin_hash, witness_signer
 
@@ -234,6 +238,32 @@ async def test_who_was_overtaken_rolls_nothing_back() -> None:
         answer = await witness.post(LOG.asks(5, 7))
         assert (answer.status, answer.body) == (409, b"9\n")
         assert newest(witness.store, LOG) == LOG.checkpoint(9)
+
+
+branches = st.sampled_from([LOG, LOG.fork(3), LOG.fork(5), LOG.fork(3, "third ")])
+sizes = st.integers(0, 8)
+
+
+@given(st.lists(st.tuples(branches, sizes, sizes), max_size=30))
+def test_whatever_is_asked_one_line_of_trees_is_cosigned(
+    asked: list[tuple[Log, int, int]],
+) -> None:
+    """And what continues the newest one always is: nobody can shut an honest log out."""
+    witness, store = in_memory()
+    held = Checkpoint(LOG.origin, 0, merkle.EMPTY_ROOT)
+    for log, old, size in asked:
+        checkpoint = log.checkpoint(size)
+        request = AddCheckpoint(old, log.proof(min(old, size), size), log.note(size))
+        continues = old == held.size <= size and log.checkpoint(old).root == held.root
+        try:
+            asyncio.run(witness.add_checkpoint(request))
+        except HubError:
+            assert not continues
+        else:
+            assert continues
+            held = checkpoint
+        assert newest(store, LOG) == (held if held.size or newest(store, LOG) else None)
+    store.close()
 
 
 async def test_the_newest_checkpoint_is_shown_with_both_signatures() -> None:

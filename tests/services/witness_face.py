@@ -57,22 +57,9 @@ class Serving:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Serving"]:
-        logs, registry = logs_of(self.keys), CollectorRegistry()
-        metrics = WitnessMetrics(registry, logs)
-        witness = Witness(
-            logs=logs,
-            store=self.store,
-            verifying=VERIFIER,
-            signers=self.signers,
-            clock=lambda: NOW * 1000,
-            confirming=self.confirming,
-            metrics=metrics,
-        )
-        vitals = Vitals(registry=registry, depends={})
+        parts = made(self.store, self.keys, self.signers, self.confirming)
         faces, listener = Faces(), listen("127.0.0.1", 0)
-        faces.serve(
-            listener, witness_app(WitnessParts(witness=witness, metrics=metrics, vitals=vitals))
-        )
+        faces.serve(listener, witness_app(parts))
         self.address = address_of(listener)
         try:
             async with aiohttp.ClientSession() as self._session:
@@ -93,6 +80,34 @@ async def serving(
     async with witness.running():
         yield witness
     store.close()
+
+
+def made(
+    store: WitnessStore,
+    keys: Sequence[VerifierKey],
+    signers: Sequence[NoteSigning],
+    confirming: Confirming | None = None,
+) -> WitnessParts:
+    """Return a witness, wired as its process is, with a clock that stands still."""
+    logs, registry = logs_of(keys), CollectorRegistry()
+    metrics = WitnessMetrics(registry, logs)
+    witness = Witness(
+        logs=logs,
+        store=store,
+        verifying=VERIFIER,
+        signers=signers,
+        clock=lambda: NOW * 1000,
+        confirming=confirming,
+        metrics=metrics,
+    )
+    vitals = Vitals(registry=registry, depends={})
+    return WitnessParts(witness=witness, metrics=metrics, vitals=vitals)
+
+
+def in_memory() -> tuple[Witness, SqliteWitnessStore]:
+    """Return a witness that nobody serves, and its new memory."""
+    store = SqliteWitnessStore("")
+    return made(store, [Log().vkey], [witness_signer()]).witness, store
 
 
 def newest(store: WitnessStore, log: Log) -> Checkpoint | None:
