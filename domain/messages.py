@@ -27,8 +27,10 @@ class FeedItem:
     """Earlier entry of this lane that this one replaces."""
     categories: tuple[str, ...]
     """Categories shown at the moment of serving."""
+    granted: tuple[str, ...]
+    """Categories disclosed by the entry as it was written; no fewer are in the trail."""
     basis: str
-    """Ids of acts and codes of legal bases that it rests on."""
+    """Ids of acts and codes of legal bases that `granted` rests on."""
     event: Shown
 
 

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from adapters.kafka.channels import HEADERS, OPTIONAL, PARAMETERS, Channel, channels_of
+from adapters.kafka.channels import HEADERS, PARAMETERS, Channel, channels_of
 from adapters.kafka.declaration import Declaration, parse_declaration
-from adapters.kafka.feed_topics import HEARTBEAT
+from adapters.kafka.feed_topics import HEARTBEAT, MORE_HEADERS
 from adapters.kafka.framing import CONTENT_TYPE
 from domain.published import PublishedSchema
 from schemas.published import published
@@ -134,7 +134,7 @@ def _trait(channel: Channel) -> Json:
         "contentType": CONTENT_TYPE[1].decode(),
         "headers": {
             "type": "object",
-            "required": [name for name in channel.headers if name not in OPTIONAL],
+            "required": [name for name in channel.headers if name not in MORE_HEADERS],
             "properties": {n: {**text, "description": HEADERS[n]} for n in channel.headers},
         },
         "bindings": {

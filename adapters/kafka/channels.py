@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from adapters.kafka.declaration import DAY_MS, Declaration, Template
-from adapters.kafka.feed_topics import FEED_HEADERS
+from adapters.kafka.feed_topics import FEED_HEADERS, MORE_HEADERS
 from adapters.kafka.framing import LOG_HEADERS
 from adapters.kafka.refusals import TYPE as REFUSAL
 from domain.published import PublishedSchema
@@ -22,13 +22,14 @@ HEADERS = {
     "nrm_entry": "Side row of the log, 374 bytes (docs/formats.md).",
     "nrm_seq": "Place in the feed: lane.seq, both decimal.",
     "nrm_categories": "Names of the categories shown, comma between; the others are withheld.",
-    "nrm_basis": "Ids of acts and codes of legal bases that showing them rests on, space between.",
+    "nrm_basis": "Ids of acts and codes of legal bases that the entry rests on, space between.",
+    "nrm_granted": "Names of the categories that the entry discloses, as the trail has it; no "
+    "fewer than those shown. Missing in records of an earlier hub.",
     "nrm_statement": "What the acting agency signed, 286 bytes (docs/formats.md).",
     "nrm_signature": "Its Ed25519 signature, 64 bytes.",
     "nrm_recorded_ms": "When the hub recorded the event, in decimal milliseconds since 1970 UTC.",
     "nrm_supersedes": "Earlier seq of this lane that this entry replaces, if any.",
 }
-OPTIONAL = ("nrm_supersedes",)
 PARAMETERS: dict[str, dict[str, Any]] = {
     "hub": {
         "description": "The hub's id with a dot for its colon.",
@@ -95,7 +96,7 @@ def channels_of(
             topic=feed,
             replicas=copies,
             schemas=events,
-            headers=[*FEED_HEADERS, *OPTIONAL],
+            headers=[*FEED_HEADERS, *MORE_HEADERS],
             key="Id of the event: a newer record of it replaces the older ones.",
             parameters=("hub", "agency", "purpose"),
         ),

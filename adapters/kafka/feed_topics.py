@@ -46,7 +46,9 @@ FEED_HEADERS = (
     "nrm_signature",
     "nrm_recorded_ms",
 )
-"""The headers of every feed record, in this order; `nrm_supersedes` may follow."""
+"""The headers of every feed record, in this order."""
+MORE_HEADERS = ("nrm_granted", "nrm_supersedes")
+"""Those that may follow. A hub of before said `nrm_granted` of no record."""
 _PLACE = re.compile(rb"([0-7])\.([1-9][0-9]{0,18})")
 _NUMBER = re.compile(rb"[1-9][0-9]{0,18}")
 _TIME = re.compile(rb"0|[1-9][0-9]{0,18}")
@@ -88,11 +90,12 @@ class FeedFraming:
             self._types.headers[event.type],
             CONTENT_TYPE,
             ("nrm_seq", b"%d.%d" % (item.lane, item.seq)),
-            _categories(item.categories),
+            ("nrm_categories", _joined(item.categories)),
             ("nrm_basis", item.basis.encode()),
             ("nrm_statement", event.statement),
             ("nrm_signature", event.signature),
             ("nrm_recorded_ms", b"%d" % event.recorded_ms),
+            ("nrm_granted", _joined(item.granted)),
         ]
         if item.supersedes is not None:
             headers.append(("nrm_supersedes", b"%d" % item.supersedes))
@@ -142,8 +145,16 @@ class FeedFraming:
 
 
 @cache
-def _categories(names: tuple[str, ...]) -> tuple[str, bytes]:
-    return "nrm_categories", ",".join(names).encode()
+def _joined(names: tuple[str, ...]) -> bytes:
+    return ",".join(names).encode()
+
+
+@cache
+def _names(joined: bytes) -> tuple[str, ...]:
+    if not _CATEGORIES.fullmatch(joined):
+        message = "nrm_categories and nrm_granted are names with commas"
+        raise Malformed("RECORD_HEADERS", message)
+    return tuple(joined.decode().split(",")) if joined else ()
 
 
 def _recorded_ms(said: Mapping[str, bytes]) -> int:
@@ -157,10 +168,11 @@ def _item(said: Mapping[str, bytes], shown: Shown) -> FeedItem:
     place = _PLACE.fullmatch(said["nrm_seq"])
     older = said.get("nrm_supersedes")
     names, basis = said["nrm_categories"], said["nrm_basis"]
+    granted = said.get("nrm_granted", names)
     if place is None or (older is not None and not _NUMBER.fullmatch(older)):
         raise Malformed("RECORD_HEADERS", "nrm_seq is lane.seq, nrm_supersedes a number from 1")
-    if not _CATEGORIES.fullmatch(names) or not _BASIS.fullmatch(basis):
-        raise Malformed("RECORD_HEADERS", "nrm_categories are names with commas, nrm_basis ASCII")
+    if not _BASIS.fullmatch(basis):
+        raise Malformed("RECORD_HEADERS", "nrm_basis is ASCII")
     lane, seq, supersedes = int(place[1]), int(place[2]), int(older) if older else None
     if lane >= LANES or seq > MOST or (supersedes is not None and supersedes >= seq):
         raise Malformed("RECORD_HEADERS", "an entry supersedes an earlier one of its lane")
@@ -168,7 +180,8 @@ def _item(said: Mapping[str, bytes], shown: Shown) -> FeedItem:
         lane=lane,
         seq=seq,
         supersedes=supersedes,
-        categories=tuple(names.decode().split(",")) if names else (),
+        categories=_names(names),
+        granted=_names(granted),
         basis=basis.decode(),
         event=shown,
     )

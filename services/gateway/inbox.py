@@ -119,7 +119,7 @@ class Inbox:
             signature=shown.signature,
             recorded_ms=shown.recorded_ms,
             categories=mask_of(item.categories),
-            basis=item.basis,
+            basis=item.basis if item.categories else "",
             own=False,
             seat=purpose,
         )

@@ -139,7 +139,8 @@ class Composer:
             seq=entry.seq,
             supersedes=entry.supersedes,
             categories=_names(mask),
-            basis=entry.basis if mask else "",
+            granted=_names(entry.mask),
+            basis=entry.basis,
             event=self._show(recorded, mask),
         )
         return FeedRecord(seat=entry.seat, event_id=recorded.event_id, item=item)

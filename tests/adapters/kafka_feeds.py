@@ -62,6 +62,7 @@ def entry(
         seq=seq,
         supersedes=None,
         categories=names_of(mask),
+        granted=names_of(mask),
         basis="act-1 GB.LAW" if mask else "",
         event=shown,
     )

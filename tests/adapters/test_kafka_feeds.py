@@ -56,6 +56,7 @@ def records(draw: st.DrawFn) -> FeedRecord:
         seq=seq,
         supersedes=draw(st.none() | earlier),
         categories=names_of(mask),
+        granted=names_of(draw(st.integers(0, ALL_SEALED)) & ALL_SEALED | mask),
         basis=draw(st.text(st.characters(min_codepoint=32, max_codepoint=126))),
         event=shown,
     )
@@ -75,7 +76,15 @@ def test_the_value_is_the_record_behind_its_schema_number(record: FeedRecord) ->
 
 def test_a_record_says_no_place_in_the_log() -> None:
     names = [name for name, _ in FRAMING.encode(RECORD).headers]
-    assert names == list(FEED_HEADERS)
+    assert names == [*FEED_HEADERS, "nrm_granted"]
+
+
+def test_a_record_of_an_earlier_hub_grants_what_it_shows() -> None:
+    key, value, headers = FRAMING.encode(RECORD)
+    older = [header for header in headers if header[0] != "nrm_granted"]
+    found = FRAMING.decode(SHELTER, key, value, older)
+    assert found is not None
+    assert found.item.granted == found.item.categories
 
 
 def test_a_heartbeat_says_nothing() -> None:

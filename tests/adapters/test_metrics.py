@@ -198,7 +198,15 @@ def test_fields_are_counted_as_a_page_shows_or_withholds_them(
     type = language.newest("PersonIdentityRecorded")
     fields = language.shape(type).fields
     shown = Shown(type=type, record=b"", statement=b"", signature=b"", recorded_ms=0)
-    item = FeedItem(lane=0, seq=1, supersedes=None, categories=("IDENTITY",), basis="", event=shown)
+    item = FeedItem(
+        lane=0,
+        seq=1,
+        supersedes=None,
+        categories=("IDENTITY",),
+        granted=("IDENTITY",),
+        basis="",
+        event=shown,
+    )
     metrics.served(FeedPage(items=(item, item), cursor=""), language)
     identity = sum(c.name == "IDENTITY" for _, c in fields)
     family = sum(c.name == "FAMILY" for _, c in fields)

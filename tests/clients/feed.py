@@ -101,6 +101,7 @@ def _entry(seat: Seat, type: str, seq: int, mask: int) -> FeedRecord:
         seq=seq,
         supersedes=None if mask == ALL_SEALED else seq - len(LANGUAGE.types()),
         categories=names_of(mask),
+        granted=names_of(ALL_SEALED),
         basis="act-1 GB.LAW" if mask else "",
         event=shown,
     )
@@ -145,5 +146,6 @@ def headers_of(entry: FeedRecord, hub_id: str) -> dict[str, bytes]:
         "nrm_statement": item.event.statement,
         "nrm_signature": item.event.signature,
         "nrm_recorded_ms": b"%d" % item.event.recorded_ms,
+        "nrm_granted": ",".join(item.granted).encode(),
     }
     return said if item.supersedes is None else said | {"nrm_supersedes": b"%d" % item.supersedes}

@@ -96,7 +96,7 @@ def written() -> dict[str, Framed | FramedEntry]:
         **SIGNED,
     )
     shown = Shown(type=TYPE, record=b64decode(kept["withheld"]), **SIGNED)
-    item = FeedItem(lane=0, seq=2, supersedes=1, categories=(), basis="", event=shown)
+    item = FeedItem(lane=0, seq=2, supersedes=1, categories=(), granted=(), basis="", event=shown)
     return {
         "log": LogFraming(LANGUAGE, NAMES).encode(event),
         "refusals": RefusalFraming(NAMES).encode(

@@ -47,7 +47,9 @@ for type in language.types():
     )
     assert log.decode(*log.encode(event)) == event
     shown = Shown(type=type, record=body, statement=bytes(286), signature=bytes(64), recorded_ms=1)
-    item = FeedItem(lane=0, seq=1, supersedes=None, categories=(), basis="", event=shown)
+    item = FeedItem(
+        lane=0, seq=1, supersedes=None, categories=(), granted=(), basis="", event=shown
+    )
     entry = FeedRecord(seat=seat, event_id=head["event_id"], item=item)
     assert feed.decode(seat, *feed.encode(entry)) == entry
     language.event(language.record(type, body))

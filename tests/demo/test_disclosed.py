@@ -29,7 +29,9 @@ def item(of: Record, mask: int, seq: int = 1) -> FeedItem:
         signature=b"",
         recorded_ms=NOW,
     )
-    return FeedItem(lane=0, seq=seq, supersedes=None, categories=(), basis="", event=shown)
+    return FeedItem(
+        lane=0, seq=seq, supersedes=None, categories=(), granted=(), basis="", event=shown
+    )
 
 
 def accepted(story: Story) -> Iterator[tuple[str, Record]]:
