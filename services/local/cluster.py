@@ -1,7 +1,8 @@
 """A whole mechanism of separate processes on this machine, as a ministry would run it.
 
-PostgreSQL, three brokers, two hubs, relays, two projectors, clocks, the custodian and a gateway
-an agency, each with its own Kafka user. A process that ends is started again.
+PostgreSQL, three brokers, two hubs, relays, two projectors, clocks, the notary and two
+witnesses, the custodian and a gateway an agency. What speaks to Kafka has its own user there.
+A process that ends is started again.
 """
 
 import asyncio
@@ -10,54 +11,28 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
 from domain.errors import Unavailable
 from services.bootstrap import COORDINATOR, Parts, Settings, gateway_link, now_ms
+from services.bootstrap.notary import ensure_policy
 from services.bootstrap.parts import TRUST
+from services.bootstrap.witness import witness_signers
 from services.demo.cast import CAST
 from services.demo.drive import Played, drive
 from services.demo.stories import seeded
 from services.local.brokers import Brokers
 from services.local.postgres import Postgres
 from services.local.processes import Process, write_private
+from services.local.roster import TRAIL, WORKERS, Service, services_from
 from services.operating import add, registry
+from services.own_trail import WITNESSES
 from services.runtime import OPERATOR
 
 PORT = 8800
 DATABASE = "nrm"
-WORKERS = {
-    "relay": ("relay",),
-    "feed-relay": ("feed-relay",),
-    "projector-1": ("projector",),
-    "projector-2": ("projector",),
-}
 _SECONDS, _END_SECONDS = 60, 15
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Service:
-    """One process: its name, the words of its command, where it listens."""
-
-    name: str
-    words: Sequence[str]
-    port: int
-    database: bool = False
-    """Whether it may see the hub's database."""
-    user: str = ""
-    """Kafka user; empty if it has no business there."""
-
-    @property
-    def place(self) -> str:
-        """Where it listens."""
-        return f"127.0.0.1:{self.port}"
-
-    @property
-    def address(self) -> str:
-        """Where it is reached."""
-        return f"http://{self.place}"
 
 
 class Cluster:
@@ -69,7 +44,7 @@ class Cluster:
         self.data = self.folder / "data"
         self.postgres = Postgres(self.folder / "postgres")
         self.brokers = Brokers(self.folder / "kafka", nodes, env=os.environ)
-        self.services = {s.name: s for s in _services(port)}
+        self.services = {s.name: s for s in services_from(port)}
         logs = self.folder / "logs"
         self._processes = {
             name: Process(pid_file=logs / f"{name}.pid", mark=service.place)
@@ -101,7 +76,7 @@ class Cluster:
             self.spawn(name)
         asyncio.run(self._register())
         self.topics()
-        for name in (*WORKERS, "clocks"):
+        for name in (*WORKERS, "clocks", *TRAIL):
             self.spawn(name)
 
     def stop(self) -> None:
@@ -125,8 +100,13 @@ class Cluster:
         if not self.postgres.has_database(DATABASE):
             self.postgres.create_database(DATABASE)
         (self.data / TRUST).write_text(parts.own_keys().dumps(), "utf-8")
+        ensure_policy(parts, {body: self._witness(parts, body) for body in WITNESSES})
         write_private(self.data / "database-url", self.postgres.dsn(DATABASE))
         (self.data / "addresses.json").write_text(json.dumps(self.addresses, indent=1), "utf-8")
+
+    def _witness(self, parts: Parts, body: str) -> str:
+        key = witness_signers(parts, body, ml_dsa=False)[0].key
+        return f"{key.text} {self.services[f'witness-{body}'].address}"
 
     def topics(self) -> None:
         """Bring topics, users and rights to what is declared and registered."""
@@ -216,37 +196,3 @@ def _clean() -> dict[str, str]:
 
 
 _NRM_HUB = (sys.executable, "-m", "services.cli")
-
-
-def _services(port: int) -> list[Service]:
-    places = iter(range(port, port + 100))
-    hubs = [
-        Service(name=f"hub-{n}", words=("hub",), port=next(places), database=True) for n in (1, 2)
-    ]
-    at = [hub.address for hub in hubs]
-    custodian = Service(name="custodian", words=("custodian", "--hub", at[0]), port=next(places))
-    gateways = [
-        Service(
-            name=agency,
-            words=("gateway", agency, "--hub", at[n % 2], "--custodian", custodian.address),
-            port=next(places),
-        )
-        for n, agency in enumerate((COORDINATOR, *(m.id for m in CAST)))
-    ]
-    clocks = Service(
-        name="clocks",
-        words=("clocks", "--coordinator", gateways[0].address),
-        port=next(places),
-        database=True,
-    )
-    workers = [
-        Service(
-            name=name,
-            words=words,
-            port=next(places),
-            database=True,
-            user=f"nrm.gb.{words[0]}",
-        )
-        for name, words in WORKERS.items()
-    ]
-    return [*hubs, custodian, *gateways, clocks, *workers]

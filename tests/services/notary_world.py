@@ -42,6 +42,7 @@ from services.notary.publishing import Publishing
 from services.notary.sequencer import Notary, Sequencer
 from services.notary.shown import Shown
 from services.notary.signers import Signers
+from services.notary.state import RunningState
 from services.notary.tree import Tree
 from tests.agencies import sha
 from tests.builders import uid
@@ -264,6 +265,10 @@ class NotaryWorld:
         """Sequence and publish everything."""
         self.sequenced()
         self.publishing.step()
+
+    def sequencer_state(self) -> RunningState:
+        """Return the running state as a restart finds it."""
+        return RunningState(self.store, self.files)
 
     def replayed(self) -> Replay:
         """Return the replay of the newest tree, whole: entries and bodies out of the files."""

@@ -20,8 +20,9 @@ from adapters.postgres.feeds import PostgresFeeds
 from schemas.language import AvroLanguage
 from services.demo.cast import POLICE
 from services.demo.drive import Played
-from services.local.cluster import DATABASE, WORKERS, Cluster
+from services.local.cluster import DATABASE, Cluster
 from services.local.processes import until
+from services.local.roster import WORKERS
 from tests.servers import running
 from tests.services import cluster_checks as check
 

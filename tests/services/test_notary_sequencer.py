@@ -1,0 +1,274 @@
+"""Given what was recorded and disclosed, when rounds are made, the trail has it once, in order."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.errors import Conflict, Corrupt, Unavailable
+from domain.notary import Changes, Sequenced
+from domain.ports import Recorded, Refusal
+from domain.trail.entry import Epoch, read
+from domain.trail.heads import Head, feed_key
+from domain.trail.merkle import Range
+from domain.trail.statement import Kind, actor_id, disclosure_stream
+from services.notary import sequencer as rounds
+from services.notary.gathering import READ
+from services.notary.tree import Tree
+from tests.agencies import sha
+from tests.builders import uid
+from tests.services import trail_checks as check
+from tests.services.notary_world import AGENCIES, T0, NotaryWorld, public
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[NotaryWorld]:
+    with closing(NotaryWorld(tmp_path)) as world:
+        yield world
+
+
+def test_an_empty_hub_makes_no_tree(world: NotaryWorld) -> None:
+    assert not world.sequencer.step()
+    assert not world.publishing.step()
+    assert world.store.newest() == Sequenced()
+    assert world.files.read("checkpoint") is None
+
+
+def test_events_and_refusals_stand_in_the_trail_in_their_order(world: NotaryWorld) -> None:
+    acting = world.acting
+    first, refused = acting.event(), acting.refusal()
+    acting.now += 1
+    second = acting.event("gb-shelter")
+    acting.record(first, refused)
+    acting.record(second)
+    world.published()
+    assert world.statements() == [first.statement, refused.statement, second.statement]
+    tree = check.published(world.folder / "trail", world.policy)
+    assert check.has_all(tree, [first, second], [refused])
+    assert world.replayed().findings == []
+
+
+def test_within_one_millisecond_the_actors_numbers_decide(world: NotaryWorld) -> None:
+    acting = world.acting
+    police: list[Recorded | Refusal] = []
+    police += [acting.refusal(), acting.event(), acting.refusal(), acting.event()]
+    shelter = acting.event("gb-shelter"), acting.refusal("gb-shelter")
+    acting.record(police[0], police[1], shelter[0], police[2], shelter[1], police[3])
+    world.published()
+    assert world.replayed().findings == []
+    of_police = [s for s in world.statements() if s[68:100] == actor_id(public("gb-police"))]
+    assert of_police == [one.statement for one in police]
+
+
+def test_each_tree_ends_with_an_epoch_over_all_before_it(world: NotaryWorld) -> None:
+    sizes = []
+    for _ in range(3):
+        world.acting.record(world.acting.event(), world.acting.event())
+        world.sequenced()
+        sizes.append(world.store.newest().tree.size)
+    assert sizes == [3, 6, 9]
+    for size in sizes:
+        epoch = read(Tree(world.files, 9).entry(size - 1))
+        assert isinstance(epoch, Epoch)
+        assert epoch.covered == size - 1
+    assert world.replayed().findings == []
+
+
+def test_when_nothing_is_new_no_tree_is_made(world: NotaryWorld) -> None:
+    world.acting.record(world.acting.event())
+    world.sequenced()
+    newest = world.store.newest()
+    world.sequenced()
+    assert world.store.newest() == newest
+
+
+def test_what_was_disclosed_is_one_signed_entry_a_case_and_round(world: NotaryWorld) -> None:
+    acting = world.acting
+    positions = acting.record(acting.event(case="a"), acting.event(case="b"))
+    fed = [
+        acting.feed("gb-shelter", positions[0], "a"),
+        acting.feed("gb-authority", positions[0], "a"),
+        acting.feed("gb-shelter", positions[1], "b"),
+    ]
+    world.published()
+    assert world.replayed().findings == []
+    for case, count in (("a", 1), ("b", 1)):
+        assert len(world.store.streamed(disclosure_stream(uid(case)))) == count
+    tree = check.published(world.folder / "trail", world.policy)
+    assert check.has_fed(tree, {e.seat: [f for f in fed if f.seat == e.seat] for e in fed})
+
+
+def test_an_event_is_disclosed_only_once_it_stands_in_the_trail(world: NotaryWorld) -> None:
+    acting = world.acting
+    (position,) = acting.record(acting.event())
+    world.sequenced()
+    acting.feed("gb-shelter", position)
+    acting.feed("gb-shelter", position + 1)  # projected before the notary has read its event
+    world.sequenced()
+    acting.record(acting.event())
+    world.sequenced()
+    kinds = [s[1] for s in world.statements()]
+    assert kinds == [Kind.ACTION, Kind.DISCLOSURE, Kind.ACTION, Kind.DISCLOSURE]
+    assert world.replayed().findings == []
+
+
+def test_the_map_says_how_long_each_feed_is(world: NotaryWorld) -> None:
+    acting = world.acting
+    positions = acting.record(acting.event(), acting.event(), acting.event())
+    entries = [acting.feed("gb-shelter", p) for p in positions]
+    world.published()
+    key = feed_key(*entries[0].seat, entries[0].lane)
+    head = world.sequencer_state().heads.get(key)
+    assert isinstance(head, Head)
+    assert head.length == 3
+
+
+def test_more_than_a_round_takes_is_taken_in_the_next(
+    world: NotaryWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rounds, "LIMIT", READ)
+    events = [world.acting.event(AGENCIES[i % 3]) for i in range(2 * READ + 10)]
+    world.acting.record(*events)
+    assert world.sequencer.step()
+    world.published()
+    assert world.statements() == [e.statement for e in events]
+    assert world.replayed().findings == []
+
+
+def test_a_restart_goes_on_where_the_store_stands(world: NotaryWorld, tmp_path: Path) -> None:
+    acting = world.acting
+    (position,) = acting.record(acting.event())
+    acting.feed("gb-shelter", position)
+    world.published()
+    with closing(NotaryWorld(tmp_path)) as again:
+        again.acting = acting
+        acting.record(acting.event(), acting.refusal())
+        acting.feed("gb-shelter", position)
+        again.published()
+        assert again.replayed().findings == []
+        assert again.store.newest().tree.size == 7
+
+
+def test_files_beyond_the_newest_tree_are_written_over(world: NotaryWorld) -> None:
+    acting = world.acting
+    acting.record(acting.event())
+    world.sequenced()
+    world.files.write({"tile/0/000.p/4": b"from a round that came to nothing"})
+    acting.record(acting.event())
+    world.published()
+    assert check.published(world.folder / "trail", world.policy) is not None
+
+
+def test_a_round_whose_tree_another_notary_took_is_refused(world: NotaryWorld) -> None:
+    world.acting.record(world.acting.event())
+    world.sequenced()
+    other = Sequenced(Range().extend([sha(f"other {i}") for i in range(9)]))
+    world.acting.record(world.acting.event())
+    world.store.advance(2, other, Changes())
+    with pytest.raises(Conflict, match="TREE_MOVED"):
+        world.sequencer.step()
+    assert world.store.newest().tree == other.tree
+
+
+def test_a_disk_that_fails_leaves_the_tree_as_it_was(
+    world: NotaryWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.acting.record(world.acting.event())
+    with monkeypatch.context() as patched:
+        patched.setattr(world.files, "write", full_disk)
+        with pytest.raises(Unavailable, match="TRAIL_FILES"):
+            world.sequencer.step()
+    assert world.store.newest() == Sequenced()
+    world.published()
+    assert world.replayed().findings == []
+
+
+def full_disk(_: object) -> None:
+    raise Unavailable("TRAIL_FILES", "the trail's disk answered No space left on device")
+
+
+def test_a_gap_in_an_actors_numbers_stops_the_trail(world: NotaryWorld) -> None:
+    world.acting.event()  # signed, and lost before it was recorded
+    world.acting.record(world.acting.event())
+    with pytest.raises(Corrupt, match="TRAIL_ORDER"):
+        world.sequencer.step()
+    assert world.store.newest() == Sequenced()
+
+
+def test_a_statement_that_does_not_follow_its_actors_last_stops_the_trail(
+    world: NotaryWorld,
+) -> None:
+    world.acting.record(world.acting.event(), world.acting.event(actor_prev=sha("another")))
+    with pytest.raises(Corrupt, match="TRAIL_ADMISSION: entry 1, ACTOR_CHAIN"):
+        world.sequencer.step()
+
+
+def test_an_action_that_has_seen_another_log_is_entered_and_told(world: NotaryWorld) -> None:
+    world.acting.record(world.acting.event(seen_size=7, seen_root=sha("another log")))
+    world.sequenced()
+    assert world.sequencer.alarms == 1
+    assert [f.check for f in world.replayed().findings] == ["SEEN"]
+
+
+def test_a_root_that_the_log_had_may_be_seen(world: NotaryWorld) -> None:
+    world.acting.record(world.acting.event())
+    world.published()
+    tree = world.store.newest().tree
+    world.acting.record(world.acting.event(seen_size=tree.size, seen_root=tree.root))
+    world.published()
+    assert world.sequencer.alarms == 0
+    assert world.replayed().findings == []
+
+
+def test_files_that_are_not_those_of_the_store_are_not_gone_on_from(
+    world: NotaryWorld, tmp_path: Path
+) -> None:
+    world.acting.record(world.acting.event())
+    world.sequenced()
+    world.files.write({"tile/0/000.p/2": bytes(64)})
+    with (
+        closing(NotaryWorld(tmp_path)) as again,
+        pytest.raises(Corrupt, match="TRAIL_FILES_DIFFER"),
+    ):
+        again.sequencer.step()
+
+
+def test_after_the_quorum_was_missing_too_long_no_round_is_made(world: NotaryWorld) -> None:
+    world.publishing.countdown.begin()
+    world.now += 4 * 3_600_000
+    world.acting.record(world.acting.event())
+    with pytest.raises(Unavailable, match="TRAIL_STOPPED"):
+        world.sequencer.step()
+    assert world.store.newest() == Sequenced()
+
+
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.sampled_from(AGENCIES),
+            st.booleans(),  # refused?
+            st.integers(0, 1),  # a millisecond later?
+            st.sampled_from(("record", "record", "sequence")),
+        ),
+        max_size=25,
+    )
+)
+def test_whatever_order_things_are_recorded_in_the_trail_replays(
+    steps: list[tuple[str, bool, int, str]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with closing(NotaryWorld(tmp_path_factory.mktemp("notary"))) as world:
+        acting, recorded = world.acting, list[Recorded | Refusal]()
+        acting.now = T0
+        for agency, refused, later, what in steps:
+            acting.now += later
+            one = acting.refusal(agency) if refused else acting.event(agency)
+            acting.record(one)
+            recorded.append(one)
+            if what == "sequence":
+                world.sequenced()
+        world.sequenced()
+        assert world.replayed().findings == []
+        assert sorted(world.statements()) == sorted(one.statement for one in recorded)
