@@ -74,13 +74,17 @@ class Lane:
         if recorded.case_id == ev.REGISTRY_STREAM:
             self.outlook = self._outlooks.after(self.outlook, recorded)
             return ()
+        showing = self.showing(recorded)
+        self._fold(showing, recorded)
+        return showing.show(self.outlook, self._heads)
+
+    def showing(self, recorded: Recorded) -> Showing:
+        """Return the case of `recorded`, the next event of the lane, as it stands before it."""
         showing = self._cases.get(recorded.case_id)
         if showing is None:
-            showing = self._load(recorded)
-        self._fold(showing, recorded)
-        self._cases[recorded.case_id] = showing
+            showing = self._cases[recorded.case_id] = self._load(recorded)
         self._cases.move_to_end(recorded.case_id)
-        return showing.show(self.outlook, self._heads)
+        return showing
 
     def moved(self, progress: Progress) -> None:
         """Stand at `progress`, up to which the feeds are complete; hold no more than is allowed."""

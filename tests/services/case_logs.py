@@ -83,10 +83,10 @@ def _lapsing(fact: ev.RegistryEvent) -> ev.RegistryEvent:
 
 def _told(seed: int, label: str, proposals: int) -> list[Told]:
     case_id = uid(label)
-    return [(at, case_id, _named(event, label)) for event, at in history(seed, proposals)]
+    return [(at, case_id, named(event, label)) for event, at in history(seed, proposals)]
 
 
-def _named(event: ev.CaseEvent, label: str) -> ev.CaseEvent:
+def named(event: ev.CaseEvent, label: str) -> ev.CaseEvent:
     """Return `event` with an id where the schema wants one; the rules look at none so closely."""
     if isinstance(event, ev.ConsentWithdrawn | ev.GuardianConflictFound):
         return event  # without an id it is about all of them

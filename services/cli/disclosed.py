@@ -1,0 +1,68 @@
+"""The auditor's questions about disclosures: what went to whom, and was it allowed."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from domain.errors import Malformed
+from domain.vocabulary import Purpose, Seat
+from services.auditor.disclosures import Asked, disclosures
+from services.auditor.instants import instant
+from services.auditor.opening import Tools
+from services.auditor.report import Report
+from services.bootstrap import Settings
+from services.bootstrap.auditor import own_copies
+from services.bootstrap.judging import judging
+from services.cli.audit import (
+    AsAuditor,
+    PolicyFile,
+    TrustFile,
+    Where,
+    answer,
+    trail_at,
+)
+from services.cli.common import DATA, AsJson, Data
+
+_TIME = "ISO 8601 (UTC unless it says otherwise), or milliseconds since 1970."
+
+
+def check_disclosures(
+    source: Where,
+    seat: Annotated[str, typer.Option(help="Findings of one seat alone: AGENCY/PURPOSE.")] = "",
+    since: Annotated[str, typer.Option("--from", help=f"Findings from then on. {_TIME}")] = "",
+    until: Annotated[str, typer.Option("--to", help=f"Findings before then. {_TIME}")] = "",
+    policy: PolicyFile = None,
+    trust: TrustFile = None,
+    agency: AsAuditor = "",
+    data: Data = DATA,
+    as_json: AsJson = False,
+) -> None:
+    """Judge every disclosure anew: what the rules did not allow, and what they gave and is not.
+
+    The policy pack of the rules is the one that NRM_POLICY names.
+    """
+
+    def work(tools: Tools) -> Report:
+        asked = Asked(
+            seat=_seat(seat) if seat else None,
+            from_ms=instant(since) if since else None,
+            to_ms=instant(until) if until else None,
+        )
+        trail, own = trail_at(source, agency, data), own_copies(policy, trust)
+        with judging(Settings.from_env(data, os.environ)) as rules:
+            return disclosures(trail, own, tools, rules, asked)
+
+    answer(work, as_json=as_json)
+
+
+def _seat(text: str) -> Seat:
+    agency, slash, purpose = text.rpartition("/")
+    if not slash or not agency or purpose not in set(Purpose):
+        known = ", ".join(Purpose)
+        raise Malformed("SEAT", f"a seat is AGENCY/PURPOSE, with a purpose of: {known}")
+    return Seat(agency, purpose)
+
+
+auditing = {"disclosures": check_disclosures}
+"""Name of a command below `audit` -> what it does."""
