@@ -178,7 +178,6 @@ async def _speaks_otherwise(writer: asyncio.StreamWriter) -> None:
         _speaks_otherwise,
         with_body(503, b"REPLAY_BEHIND: later\n"),
         with_body(500, b""),
-        with_body(302, b"", "Location: http://127.0.0.1:9/"),
     ],
 )
 async def test_one_that_is_slow_silent_or_busy_is_away(away: Witnesses) -> None:
@@ -190,6 +189,13 @@ async def test_one_that_is_slow_silent_or_busy_is_away(away: Witnesses) -> None:
 
 def line(size: int = 5, time_s: int = NOW, log: Log = LOG) -> bytes:
     return sign(log.checkpoint(size), SIGNER, time_s).line.encode()
+
+
+async def _endless(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+    while True:
+        writer.write(line() * 100)
+        await writer.drain()
 
 
 WRONG = {
@@ -205,7 +211,7 @@ WRONG = {
     "a signature without a time": with_body(200, line(time_s=0)),
     "its signature twice": with_body(200, line() + line()),
     "another checkpoint": with_body(200, b"\n\n" + LOG.note(4)),
-    "too much": with_body(200, line() * 10_000),
+    "an answer without end": _endless,
     "a conflict without a size": with_body(409, b"somewhere\n"),
     "a conflict with a size that is none": with_body(409, b"-1\n"),
 }
@@ -217,6 +223,14 @@ async def test_one_that_answers_wrongly_is_not_believed(wrong: str) -> None:
         with pytest.raises(NotAuthentic) as told:
             await asked(address, 0, 5)
     assert told.value.code == "WITNESS_ANSWER"
+
+
+async def test_one_that_leads_elsewhere_is_not_followed() -> None:
+    async with serving() as other:
+        moved = with_body(307, b"", f"Location: {other.address}/add-checkpoint")
+        async with answering(moved) as address:
+            with pytest.raises(Unavailable, match="answers 307"):
+                await asked(address, 0, 5)
 
 
 async def test_nothing_of_its_text_but_a_code_is_repeated() -> None:

@@ -57,6 +57,7 @@ async def replaying(
     newest: Cosigned | None = None,
     seconds: float = LONG,
     verify: Verified | None = None,
+    source: FolderSource | None = None,
 ) -> AsyncIterator[Replaying]:
     """Replay the trail in a folder, in a thread as the process does."""
     operator = Key(
@@ -64,8 +65,8 @@ async def replaying(
     )
     directory = Directory(LANGUAGE, {r: public(r) for r in REGISTRARS}, SIGNING.verify)
     replay = Replay(keys=TrailKeys(LANGUAGE, directory, operator), notary=public(NOTARY))
-    source = Source(FolderSource(folder))
-    part = Replaying(source, replay, verify or Verified(), newest, seconds=seconds)
+    read = Source(source or FolderSource(folder))
+    part = Replaying(read, replay, verify or Verified(), newest, seconds=seconds)
     stop = asyncio.Event()
     working = asyncio.create_task(Worker(part, lambda _: part.idle(0.02)).run(stop))
     try:
@@ -275,6 +276,30 @@ async def test_files_that_are_wrong_say_nothing_of_the_log(
         assert part.finding is None
         file.write_bytes(whole)
         assert await code_of(part, checkpoint) == ""
+
+
+class Fickle(FolderSource):
+    """Shows other entries when they are read for the second time."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.reads = 0
+
+    def read(self, path: str, most: int) -> bytes | None:
+        data = super().read(path, most)
+        if not path.startswith("tile/entries") or data is None:
+            return data
+        self.reads += 1
+        return flip(data) if self.reads == 2 else data
+
+
+async def test_entries_that_change_between_two_readings_are_not_taken(tmp_path: Path) -> None:
+    trail = small_trail()
+    checkpoint, source = trail.write(tmp_path), Fickle(tmp_path)
+    async with replaying(tmp_path, source=source) as part:
+        await part.confirm(checkpoint)
+        assert source.reads == 4
+        assert part.finding is None
 
 
 async def test_who_asks_too_early_is_told_to_ask_again(tmp_path: Path) -> None:
