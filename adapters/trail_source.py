@@ -95,10 +95,10 @@ class HttpSource:
         self._connection.request("GET", f"{self._prefix}/{path}", headers=self._headers)
         response = self._connection.getresponse()
         data = response.read(most + 1)
+        if len(data) <= most and response.length:
+            raise http.client.IncompleteRead(data, response.length)
         if not response.isclosed():
             self._connection.close()
-        elif len(data) <= most and response.length:
-            raise http.client.IncompleteRead(data, response.length)
         return response.status, data
 
     def _away(self, path: str, what: str) -> Unavailable:

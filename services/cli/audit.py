@@ -178,8 +178,9 @@ def ended(work: Callable[[], T]) -> T:
 def auditing() -> Iterator[Tools]:
     """Give the tools of an audit, with a progress bar on stderr where that is a terminal."""
     logging.basicConfig(level=logging.WARNING)
-    bar = Progress(console=Console(stderr=True), transient=True)
-    task = bar.add_task("entries", total=None, visible=sys.stderr.isatty())
+    shown = sys.stderr.isatty()
+    bar = Progress(console=Console(stderr=True), transient=True, disable=not shown)
+    task = bar.add_task("entries", total=None)
     with (
         bar,
         auditor_tools(lambda done, size: bar.update(task, completed=done, total=size)) as tools,

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 
 from tests.bench import (
     accept,
+    auditing,
     feed_latency_kafka,
     feed_relaying,
     memory,
@@ -38,6 +39,9 @@ BENCHES: Mapping[str, Callable[[Path], Iterator[Measured]]] = {
     "seal_field": sealing.seal_field,
     "open_field": sealing.open_field,
     "memory": memory.memory,
+    "audit_tree": auditing.tree,
+    "audit_chains": auditing.chains,
+    "audit_full": auditing.full,
 }
 
 
