@@ -37,10 +37,9 @@ class FolderTrailFiles:
                 target = self._folder / path
                 self._make(target.parent)
                 folders.add(target.parent)
-                _write(target.with_name(target.name + _NEW), data)
+                write_one(target.with_name(target.name + _NEW), data)
             for path in files:
-                target = self._folder / path
-                target.with_name(target.name + _NEW).replace(target)
+                name_one(self._folder / path)
             for folder in folders:
                 _sync(folder)
 
@@ -69,12 +68,18 @@ class FolderTrailFiles:
         self._made.add(folder)
 
 
-def _write(file: Path, data: bytes) -> None:
+def write_one(file: Path, data: bytes) -> None:
+    """Write a durable file under a name that nobody reads."""
     handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(handle, "wb") as stream:
         stream.write(data)
         stream.flush()
         os.fsync(handle)
+
+
+def name_one(file: Path) -> None:
+    """Put what was written for `file` in its place."""
+    file.with_name(file.name + _NEW).replace(file)
 
 
 def _sync(folder: Path) -> None:

@@ -25,8 +25,8 @@ _TABLES = (
     "CREATE TABLE IF NOT EXISTS streamed (stream BLOB, place INTEGER,"
     " PRIMARY KEY (stream, place)) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS intake (number INTEGER PRIMARY KEY AUTOINCREMENT,"
-    " actor BLOB NOT NULL, actor_seq INTEGER NOT NULL, statement BLOB NOT NULL, signature BLOB NOT NULL,"
-    " body BLOB NOT NULL, UNIQUE (actor, actor_seq))",
+    " actor BLOB NOT NULL, actor_seq INTEGER NOT NULL, statement BLOB NOT NULL,"
+    " signature BLOB NOT NULL, body BLOB NOT NULL, UNIQUE (actor, actor_seq))",
 )
 _NEWEST = "SELECT * FROM trees ORDER BY size DESC LIMIT 1"
 
@@ -61,7 +61,7 @@ class SqliteNotaryStore:
             if old_size != (found["size"] if found else 0) or tree.size <= old_size:
                 raise Conflict("TREE_MOVED", "another notary went on from this tree; read it")
             db.execute("INSERT INTO trees VALUES (?,?,?,?,?,?,?)", row)
-            _change(db, changes)
+            change(db, changes)
 
     def root_at(self, size: int) -> bytes | None:
         """Return the root of the tree of `size`, if it was decided on."""
@@ -119,7 +119,8 @@ class SqliteNotaryStore:
             return self._reader.execute(sql, parameters).fetchall()
 
 
-def _change(db: sqlite3.Connection, changes: Changes) -> None:
+def change(db: sqlite3.Connection, changes: Changes) -> None:
+    """Write what a new tree changed, in a transaction of the caller's."""
     heads = [(key, *head) for key, head in changes.heads.items()]
     db.executemany("INSERT OR REPLACE INTO heads VALUES (?,?,?,?)", heads)
     feeds = [(*feed, r.size, b"".join(r.nodes)) for feed, r in changes.feeds.items()]

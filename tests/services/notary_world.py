@@ -87,6 +87,9 @@ OPERATOR = Key(
 SIGNERS = Signers(registry, OPERATOR, public("notary"))
 
 
+SIGNERS.renew()
+
+
 class Keys:
     """What a replay knows: the same agencies from the start."""
 
