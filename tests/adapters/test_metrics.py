@@ -23,6 +23,7 @@ from adapters.metrics import (
     RelayMetrics,
 )
 from adapters.metrics.asked import asked_value
+from adapters.metrics.witness import WitnessMetrics
 from domain.action import Outcome
 from domain.errors import Unavailable
 from domain.feed import Skip
@@ -104,6 +105,12 @@ def of_custodian(registry: CollectorRegistry) -> CustodianMetrics:
     return metrics
 
 
+def of_witness(registry: CollectorRegistry) -> WitnessMetrics:
+    metrics = WitnessMetrics(registry, ["hub.example/trail"])
+    metrics.watch_replay(lambda: 70, lambda: 7, lambda: "MAP")
+    return metrics
+
+
 def of_gateway(registry: CollectorRegistry) -> GatewayMetrics:
     metrics = GatewayMetrics(registry)
     counts = {"queued": 2, "deposits": 1, "parked": 3}
@@ -120,6 +127,7 @@ MAKE: Mapping[str, Callable[[CollectorRegistry], object]] = {
     "clocks": of_clocks,
     "custodian": of_custodian,
     "gateway": of_gateway,
+    "witness": of_witness,
 }
 
 
