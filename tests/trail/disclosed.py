@@ -52,6 +52,25 @@ def honest(told: Told) -> Told:
     return told
 
 
+class Consistent:
+    """Tells what `lie` makes of the truth, in feeds without gaps whose entries fit together."""
+
+    def __init__(self, lie: Lie) -> None:
+        self._lie = lie
+        self._heads: defaultdict[tuple[str, str, int], int] = defaultdict(int)
+        self._given: dict[tuple[tuple[str, str, int], bytes], int] = {}
+
+    def __call__(self, told: Told) -> Told:
+        return [(case_id, self._placed(delivery)) for case_id, delivery in self._lie(told)]
+
+    def _placed(self, delivery: Delivery) -> Delivery:
+        feed = delivery[:3]
+        seq = self._heads[feed] = self._heads[feed] + 1
+        supersedes = self._given.get((feed, delivery.event), 0)
+        self._given[feed, delivery.event] = seq
+        return delivery._replace(seq=seq, supersedes=supersedes)
+
+
 class DisclosingHub:
     """One hub with its trail."""
 
@@ -83,13 +102,14 @@ class DisclosingHub:
         self.record(event, at)
         return True
 
-    def record(self, event: ev.CaseEvent, at: int) -> None:
-        """Record an event whatever the rules say."""
+    def record(self, event: ev.CaseEvent, at: int, signed_by: str = "") -> None:
+        """Record an event whatever the rules say, signed by its agency or another."""
         type = LANGUAGE.newest(event.__class__.__name__)
         body, case_id = row(event, 1, 1, at).body, event.head.case_id
         self.trail.recorded_ms = at - 1
         number = layout(type).shape.number
-        self.trail.add(event.head.agency, body=body, case_id=case_id, type=number)
+        label = signed_by or event.head.agency
+        self.trail.add(label, body=body, case_id=case_id, type=number)
         self._take(*self.trail.leaves[-1])
 
     def fact(self, event: ev.RegistryEvent, at: int = 0) -> None:
@@ -123,13 +143,16 @@ class DisclosingHub:
         """Project what was recorded, and tell what came of it."""
         self.tell(self.lie(self.project()))
 
-    def tell(self, told: Told) -> None:
-        """Sign what was disclosed, case by case, and close the round."""
+    def tell(self, told: Told, **statement: int) -> None:
+        """Sign what was disclosed, case by case, and close the round.
+
+        `statement` are parts of the notary's statements in the place of true ones.
+        """
         by_case: defaultdict[str, list[Delivery]] = defaultdict(list)
         for case_id, delivery in told:
             by_case[case_id].append(delivery)
         for case_id, deliveries in by_case.items():
-            self.trail.disclose(*deliveries, case_id=case_id)
+            self.trail.disclose(*deliveries, case_id=case_id, **statement)
         self.told += told
         self.trail.epoch()
 
