@@ -151,9 +151,9 @@ async def run_witness(
     parts: Parts, body: str, watched: Watched, place: str, *, stop: asyncio.Event
 ) -> None:
     """Serve the witness that `body` runs, and replay the trail if it does that."""
-    listener, built = listen_at(place), build_witness(parts, body, watched)
+    built = build_witness(parts, body, watched)
     async with _process() as process:
-        process.faces.serve(listener, witness_app(built.face))
+        process.faces.serve(listen_at(place), witness_app(built.face))
         await (built.worker.run(stop) if built.worker else process.until(stop))
     built.store.close()
 
