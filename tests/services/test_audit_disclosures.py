@@ -12,6 +12,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from domain import events as ev
 from domain.audience import Audience, SeatView, Window, compile_audience
 from domain.rules import world as rules
 from domain.trail.deliveries import Delivery
@@ -297,9 +298,9 @@ def played(hub: DisclosingHub, seed: int) -> None:
     """Two random cases; between them an agency is suspended and comes back."""
     hub.history("one", history(seed, 50))
     about: dict[str, Any] = {"head": a.facts(a.SHELTER)[0].head, "agency": a.SHELTER}
-    hub.fact(b.ev.AgencySuspended(**about, approvals=(), reason="x-inspection"))
+    hub.fact(ev.AgencySuspended(**about, approvals=(), reason="x-inspection"))
     hub.history("two", history(seed + 1, 50))
-    hub.fact(b.ev.AgencyReinstated(**about, approvals=()))
+    hub.fact(ev.AgencyReinstated(**about, approvals=()))
     hub.round()
 
 
