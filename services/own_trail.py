@@ -55,6 +55,8 @@ class OwnTrail:
         """Let every loop end its round."""
         self._stop.set()
         self.notary.leading.end()
+        for witness in self.witnesses.values():
+            witness.end()
         await asyncio.gather(*self._tasks)
         for witness in self.witnesses.values():
             witness.store.close()

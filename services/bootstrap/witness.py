@@ -1,6 +1,6 @@
 """The wiring of a witness: of its own keys, one store, and the trail if it replays it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +46,8 @@ class WitnessProcess:
     face: WitnessParts
     worker: Worker | None
     store: SqliteWitnessStore
+    end: Callable[[], None]
+    """Lets the replay wait for nothing any more."""
 
 
 def build_witness(parts: Parts, body: str, watched: Watched) -> WitnessProcess:
@@ -81,7 +83,8 @@ def build_witness(parts: Parts, body: str, watched: Watched) -> WitnessProcess:
         loops["replay"] = lambda: worker.beat
     vitals = vitals_of("witness", registry, depends, loops)
     face = WitnessParts(witness=witness, metrics=metrics, vitals=vitals)
-    return WitnessProcess(face=face, worker=worker, store=store)
+    end = replaying.end if replaying else lambda: None
+    return WitnessProcess(face=face, worker=worker, store=store, end=end)
 
 
 def witness_signers(parts: Parts, body: str, *, ml_dsa: bool) -> list[NoteSigning]:

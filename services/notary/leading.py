@@ -70,7 +70,8 @@ class Leading:
     def listen(self, seconds: float) -> None:
         """Wait for a new tree."""
         self.news.wait(seconds)
-        self.news.clear()
+        if not self._ending.is_set():
+            self.news.clear()
 
     def end(self) -> None:
         """Let nobody rest any more: the process is about to end."""

@@ -77,6 +77,7 @@ class Replaying:
         """The first entry that is not right; nothing is confirmed any more."""
         self._lock = threading.Lock()
         self._news = threading.Event()
+        self._ending = False
         self._job: _Job | None = None
         self._next: _Job | None = None
         if newest is not None:
@@ -129,9 +130,15 @@ class Replaying:
             return self._next
 
     def idle(self, seconds: float) -> None:
-        """Wait until there may be something to replay."""
+        """Wait until there may be something to replay; after `end`, not at all."""
         self._news.wait(seconds)
-        self._news.clear()
+        if not self._ending:
+            self._news.clear()
+
+    def end(self) -> None:
+        """Let nobody wait any more: the process is about to end."""
+        self._ending = True
+        self._news.set()
 
     def close(self) -> None:
         """Give back what the source holds."""

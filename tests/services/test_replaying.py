@@ -68,11 +68,12 @@ async def replaying(
     read = Source(source or FolderSource(folder))
     part = Replaying(read, replay, verify or Verified(), newest, seconds=seconds)
     stop = asyncio.Event()
-    working = asyncio.create_task(Worker(part, lambda _: part.idle(0.02)).run(stop))
+    working = asyncio.create_task(Worker(part, part.idle).run(stop))
     try:
         yield part
     finally:
         stop.set()
+        part.end()
         await working
 
 
