@@ -57,6 +57,11 @@ class HttpSource:
         """Close the connection; a later read opens another."""
         self._connection.close()
 
+    def __del__(self) -> None:
+        """Close it when the last who read here has gone."""
+        if hasattr(self, "_connection"):
+            self.close()
+
     def read(self, path: str, most: int) -> bytes | None:
         """Return the file at `path`, or None."""
         status, data = self._get(path, most)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import NamedTuple
 
-from domain.errors import HubError, Malformed, Refused
+from domain.errors import HubError, Malformed
 from domain.trail.checkpoint import Checkpoint
 from domain.trail.delivered import Feed
 from domain.trail.entry import Epoch, read
@@ -109,7 +109,7 @@ class _Audit:
         first, size = number * WIDTH, self._checkpoint.size
         try:
             entries, bodies = self._source.entries(number, size), self._source.bodies(number, size)
-        except (Malformed, Refused) as e:
+        except Malformed as e:
             return self._ends(e, first)
         self._tree = self._tree.extend([leaf(entry) for entry in entries])
         steps: list[_Step] = []

@@ -6,7 +6,7 @@ Every path is made of numbers here, so nothing that a log says leads to another 
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from domain.errors import Malformed, Refused
+from domain.errors import Malformed
 from domain.trail.merkle import HASH_SIZE
 from domain.trail.tiles import (
     WIDTH,
@@ -35,13 +35,13 @@ class TrailReading(Protocol):
         """Return the file at `path`, or None if there is none.
 
         `Malformed` FILE_SIZE above `most` bytes; `Unavailable` when it cannot be had now,
-        `Refused` NOT_ALLOWED when it is kept from us.
+        `NotAuthentic` NOT_ALLOWED when it is kept from us.
         """
         ...
 
 
 class Source:
-    """The files of one trail; `Malformed` or `Refused` FILE_MISSING says which is not as it is."""
+    """The files of one trail; `Malformed` says which is missing or not as it is to be."""
 
     def __init__(self, reading: TrailReading) -> None:
         """Read nothing yet."""
@@ -115,5 +115,5 @@ class Source:
         return found
 
 
-def _missing(path: str) -> Refused:
-    return Refused("FILE_MISSING", f"{path} is not there")
+def _missing(path: str) -> Malformed:
+    return Malformed("FILE_MISSING", f"{path} is not there")

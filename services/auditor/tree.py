@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from domain.errors import Malformed, Refused
+from domain.errors import Malformed
 from domain.trail.checkpoint import Checkpoint
 from domain.trail.merkle import HASH_SIZE, leaf
 from domain.trail.tiles import WIDTH, Edge, Tile
@@ -69,7 +69,7 @@ class TreeCheck:
             found = self._source.tile(tile.path)
             if len(found) != len(wanted):
                 raise Malformed(TILE, f"{tile.path} is {len(wanted)} bytes, not {len(found)}")
-        except (Malformed, Refused) as e:
+        except Malformed as e:
             self._report.find(TILE, e.message, first)
             return
         if found != wanted:

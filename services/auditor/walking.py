@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 
-from domain.errors import Malformed, Refused
+from domain.errors import Malformed
 from domain.trail.checkpoint import Checkpoint
 from domain.trail.replay import Claim, Replay
 from domain.trail.tiles import WIDTH
@@ -53,7 +53,7 @@ class Walk:
             try:
                 entries = self._source.entries(number, size)
                 bodies = self._source.bodies(number, size)
-            except (Malformed, Refused) as e:
+            except Malformed as e:
                 self._report.find(e.code, e.message, first)
                 break
             tree.take(entries)

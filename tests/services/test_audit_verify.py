@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.errors import Malformed, Refused
+from domain.errors import Malformed
 from domain.trail.checkpoint import sign
 from domain.trail.heads import Head, stream_key
 from domain.trail.notes import Note
@@ -108,7 +108,7 @@ def test_a_file_cut_off_or_missing_is_told_of(folder: Path, trail: SignedTrail, 
 
 def test_without_a_checkpoint_there_is_nothing_to_verify(folder: Path, trail: SignedTrail) -> None:
     (folder / "checkpoint").unlink()
-    with pytest.raises(Refused, match=r"^FILE_MISSING: checkpoint"):
+    with pytest.raises(Malformed, match=r"^FILE_MISSING: checkpoint"):
         audited.verified(folder, trail)
 
 

@@ -1,0 +1,81 @@
+"""An auditor over a running mechanism: its folder, its address, and after keys are destroyed."""
+
+import asyncio
+import shutil
+import sqlite3
+from pathlib import Path
+
+from typer.testing import CliRunner, Result
+
+from services.cli import app
+from tests.services.running import POLICE, RAPPORTEUR, SHELTER, World, consent, referral, running
+
+
+def audit(*words: str | Path) -> Result:
+    return CliRunner().invoke(app, ["audit", *map(str, words)])
+
+
+async def audited(*words: str | Path) -> Result:
+    """Run a command beside the mechanism."""
+    return await asyncio.to_thread(audit, *words)
+
+
+async def referred(world: World) -> str:
+    """Let the police refer a person to the shelter; return the case's id."""
+    case = await world.opened(POLICE)
+    await world.done(POLICE, case, "ConsentGiven", **consent(SHELTER, "IDENTITY", "CASEWORK"))
+    await world.done(POLICE, case, "ReferralSent", **referral(SHELTER))
+    return case
+
+
+async def test_folder_and_address_give_one_verdict_and_one_bundle(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    trail = data / "notary/trail"
+    own = ("--trust", trail / "trust.json", "--policy", trail / "policy")
+    async with running(data) as world:
+        case = await referred(world)
+        asked = ("--as", RAPPORTEUR, "--data", data)
+        address = f"{world.mechanism.hub_address}/trail"
+
+        async def shown() -> bool:
+            done = await audited("case", trail, case, *own)
+            assert done.exit_code == 0, done.output
+            return (
+                done.stdout.count("disclosure by the notary") > 0 and "ReferralSent" in done.stdout
+            )
+
+        await world.until(shown)
+        await world.quiet()
+        over_http = await audited("verify", address, *own, *asked)
+        assert over_http.exit_code == 0, over_http.output
+        assert "holds    SIGNATURE" in over_http.stdout
+        made = await audited("bundle", address, case, "-o", tmp_path / "http", *own, *asked)
+        assert made.exit_code == 0, made.output
+        refused = await audited("verify", address, *own, "--as", POLICE, "--data", data)
+        assert refused.exit_code == 2
+        assert "NOT_ALLOWED" in refused.stderr
+    assert audit("verify", trail, *own).exit_code == 0
+    assert audit("verify-bundle", tmp_path / "http", *own).exit_code == 0
+
+
+async def test_destroyed_keys_change_no_verdict(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    async with running(data) as world:
+        case = await referred(world)
+        trail = data / "notary/trail"
+
+        async def shown() -> bool:
+            return "ReferralSent" in (await audited("case", trail, case)).stdout
+
+        await world.until(shown)
+    before = audit("verify", trail), audit("bundle", trail, case, "-o", tmp_path / "before")
+    assert [done.exit_code for done in before] == [0, 0]
+    with sqlite3.connect(data / "custodian/shred.db") as db:
+        assert db.execute("DELETE FROM shred_keys WHERE case_id = ?", (case,)).rowcount == 1
+    db.close()
+    for keys in ("gateways", "custodian", "registrars"):
+        shutil.rmtree(data / keys)
+    assert audit("verify", trail).stdout == before[0].stdout
+    assert audit("bundle", trail, case, "-o", tmp_path / "after").exit_code == 0
+    assert (tmp_path / "after").read_bytes() == (tmp_path / "before").read_bytes()
+    assert audit("verify-bundle", tmp_path / "after").exit_code == 0
