@@ -7,10 +7,12 @@ from typing import Protocol
 
 from domain.errors import Malformed
 from domain.trail.checkpoint import Checkpoint
+from services.auditor.comparing import compare
 from services.auditor.opening import CHECKPOINT, Own, Tools, opened, own_or_its
 from services.auditor.report import Report
 from services.auditor.source import Source
 from services.auditor.walking import Walk
+from services.hub.restoring import LogReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +55,16 @@ class StateFile(Protocol):
         ...
 
 
-def verify(source: Source, own: Own, tools: Tools, state: StateFile | None = None) -> Report:
+def verify(
+    source: Source,
+    own: Own,
+    tools: Tools,
+    state: StateFile | None = None,
+    kafka: LogReader | None = None,
+) -> Report:
     """Return what holds of the log and what does not; on success `state` is moved on.
 
+    With `kafka` the log is compared with the one there, record by record.
     With `state`, the signatures that were verified before are not verified again. Everything is
     read again all the same, for chains and map, and must have the root that was verified.
     """
@@ -79,6 +88,8 @@ def verify(source: Source, own: Own, tools: Tools, state: StateFile | None = Non
     replay = trusted.replay(tools.keys(trusted.trust))
     earlier = before.checkpoint if before else None
     Walk(source, checkpoint, tools, report).go(replay, earlier=earlier, skip=skip)
+    if kafka is not None and not report.findings:
+        compare(source, checkpoint.size, kafka, report)
     if state is not None and not report.findings:
         state.write(Verified(checkpoint, pins).dumps())
     return report

@@ -22,6 +22,7 @@ from services.auditor.source import Source
 from services.auditor.verifying import StateFile
 from services.bootstrap.parts import COORDINATOR, Parts
 from services.directory import Directory
+from services.hub.restoring import LogReader
 from services.trail_keys import TrailKeys
 from services.trust import Trust
 
@@ -62,6 +63,13 @@ def auditor_tools(progress: Callable[[int, int], None]) -> Iterator[Tools]:
             type_name=lambda number: names.get(number, ""),
             progress=progress,
         )
+
+
+def log_on_kafka(parts: Parts) -> LogReader:
+    """Return the log on Kafka; `Malformed` KAFKA_BOOTSTRAP when no brokers are set."""
+    from adapters.kafka.log import KafkaLogReader  # noqa: PLC0415 - loads Kafka's client
+
+    return KafkaLogReader(parts.broker, parts.names, parts.language)
 
 
 def own_copies(policy: Path | None, trust: Path | None) -> Own:

@@ -29,6 +29,7 @@ from services.bootstrap.auditor import (
     auditor_tools,
     bundle_file,
     enclosed,
+    log_on_kafka,
     own_copies,
     source_of,
     state_file,
@@ -53,6 +54,10 @@ StateFile = Annotated[
     Path | None,
     typer.Option("--state", help="File that remembers what was verified, for the next time."),
 ]
+WithKafka = Annotated[
+    bool,
+    typer.Option("--kafka", help="Compare with the log on Kafka too (NRM_KAFKA_BOOTSTRAP)."),
+]
 AsAuditor = Annotated[
     str, typer.Option("--as", help="Agency with an oversight role, whose keys lie in --data.")
 ]
@@ -65,6 +70,7 @@ def verify_log(
     policy: PolicyFile = None,
     trust: TrustFile = None,
     state: StateFile = None,
+    kafka: WithKafka = False,
     agency: AsAuditor = "",
     data: Data = DATA,
     as_json: AsJson = False,
@@ -72,8 +78,8 @@ def verify_log(
     """Verify the whole log: tree, chains, map, registry, bodies and every signature."""
 
     def work(tools: Tools) -> Report:
-        own = own_copies(policy, trust)
-        return verify(trail_at(source, agency, data), own, tools, state_file(state))
+        own, topic = own_copies(policy, trust), log_on_kafka(parts_of(data)) if kafka else None
+        return verify(trail_at(source, agency, data), own, tools, state_file(state), topic)
 
     answer(work, as_json=as_json)
 
