@@ -57,6 +57,13 @@ class Trust:
         }
         return json.dumps(document, indent=1) + "\n"
 
+    @property
+    def pins(self) -> Mapping[str, str]:
+        """The keys by the names that shares give them, as `joined` takes them."""
+        keys = {name: getattr(self, name).hex() for name in _SIZES}
+        approving = {f"{REGISTRAR}{name}": key.hex() for name, key in self.registrars.items()}
+        return {**keys, **approving, _LOG: self.log}
+
     @classmethod
     def loads(cls, text: str | bytes) -> "Trust":
         """Return the keys in `text`; `Malformed` TRUST when it is not just them."""

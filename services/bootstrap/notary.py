@@ -95,7 +95,7 @@ def build_notary(
     addresses: Mapping[str, str] | None = None,
 ) -> NotaryProcess:
     """Return the notary; `addresses` are those of witnesses that the policy names without one."""
-    data = policy_of(parts)
+    signer, data = parts.log_signer(), policy_of(parts)
     policy = Policy.parse(data)
     witnesses = _witnesses(policy, addresses or {})
     folder = parts.folder(NOTARY)
@@ -104,7 +104,6 @@ def build_notary(
         FolderTrailFiles(trail_folder(parts)),
     )
     panel, shown = Panel(policy, witnesses, NoteVerifier()), Shown(files)
-    signer = parts.log_signer()
     publisher = Publishing(
         origin=signer.key.name,
         store=store,
@@ -118,7 +117,6 @@ def build_notary(
     sequencer = Sequencer(notary)
 
     def begin() -> None:
-        _check_pinned(parts)
         trust = parts.settings.data / TRUST
         own = {"log.vkey": f"{signer.key.text}\n".encode(), "policy": data}
         own[TRUST] = trust.read_bytes() if trust.exists() else parts.trust.dumps().encode()
@@ -236,11 +234,3 @@ def _witnesses(policy: Policy, addresses: Mapping[str, str]) -> dict[str, HttpWi
             raise Refused("WITNESS_URL", message)
         found[name] = HttpWitness(address, witness.key, NoteVerifier())
     return found
-
-
-def _check_pinned(parts: Parts) -> None:
-    """Refuse to begin a second log under the pinned name: `Refused` LOG_KEY_NOT_PINNED."""
-    pinned = parts.trust.log, parts.trust.notary
-    if pinned != (parts.log_signer().key.text, parts.public_key(NOTARY)):
-        message = "the keys here are not those in trust.json: this is not the notary's folder"
-        raise Refused("LOG_KEY_NOT_PINNED", message)

@@ -34,13 +34,14 @@ NOTARY = "notary"
 COORDINATOR = "gb-coordinator"
 GC_THRESHOLDS = (100_000, 20, 20)
 REGISTRARS = ("registrar-a", "registrar-b")
-PINNED = {
-    CUSTODIAN: CUSTODIAN,
-    NOTARY: NOTARY,
-    f"gateways/{COORDINATOR}": "operator",
-    **{name: name for name in (f"{REGISTRAR}{registrar}" for registrar in REGISTRARS)},
+_SIGNING, _OPENING, _LOG = "signing", "opening", "log"
+PINS: Mapping[str, Mapping[str, str]] = {
+    CUSTODIAN: {_SIGNING: CUSTODIAN, _OPENING: "custodian_opening"},
+    NOTARY: {_SIGNING: NOTARY, _LOG: "log"},
+    f"gateways/{COORDINATOR}": {_SIGNING: "operator"},
+    **{f"{REGISTRAR}{name}": {_SIGNING: f"{REGISTRAR}{name}"} for name in REGISTRARS},
 }
-"""Each part whose keys everybody pins -> what its share calls its signing key."""
+"""Each part whose keys everybody pins -> its secrets -> what its share calls their public keys."""
 TRUST = "trust.json"
 
 
@@ -117,7 +118,13 @@ class Parts:
         return path.read_text("ascii")
 
     def secret(self, part: str, name: str) -> Secret:
-        """Return a part's secret, made at first use."""
+        """Return a part's secret, made at first use.
+
+        What trust.json pins is never made anew: `Refused` TRUST_OTHER_KEYS when the secret is
+        gone or is another.
+        """
+        if name in PINS.get(part, {}) and self.pinning:
+            return self._pinned(part, name)
         keystore = self.keystore(part)
         try:
             return keystore.get(name)
@@ -126,14 +133,41 @@ class Parts:
                 return keystore.create(name)
         return keystore.get(name)
 
+    @property
+    def pinning(self) -> bool:
+        """Whether the bodies have pinned their keys: trust.json lies here."""
+        return (self.settings.data / TRUST).exists()
+
+    def _pinned(self, part: str, name: str) -> Secret:
+        keys, pin = self.settings.data / part / "keys", PINS[part][name]
+        pinned = self.trust.pins.get(pin)
+        if keys.is_dir() and any(keys.iterdir()):  # opening an empty one would begin a keystore
+            keystore = self.keystore(part)
+            if name in keystore.names():
+                found = keystore.get(name)
+                if self._shared(name, found) == pinned:
+                    return found
+        message = (
+            f"{keys} has not the key that trust.json pins as {pin}: restore it from its backup,"
+            " or the bodies pin a new one together (docs/runbook.md)"
+        )
+        raise Refused("TRUST_OTHER_KEYS", message)
+
+    def _shared(self, name: str, secret: Secret) -> str:
+        """Return the public half of a pinned secret, as a share has it."""
+        if name == _LOG:
+            return self._log_signer(secret).key.text
+        public = self.sealing.opening_key if name == _OPENING else self.signing.public_key
+        return public(secret.reveal()).hex()
+
     def public_key(self, part: str) -> bytes:
         """Return the Ed25519 public key of a part."""
-        return self.signing.public_key(self.secret(part, "signing").reveal())
+        return self.signing.public_key(self.secret(part, _SIGNING).reveal())
 
     def public_keys(self, agency: str) -> tuple[bytes, bytes]:
         """Return an agency's (signing key, opening key), made at first use."""
         part = f"gateways/{agency}"
-        seed = self.secret(part, "opening").reveal()
+        seed = self.secret(part, _OPENING).reveal()
         return self.public_key(part), self.sealing.opening_key(seed)
 
     def has_keys(self, agency: str) -> bool:
@@ -156,8 +190,7 @@ class Parts:
     def trust(self) -> Trust:
         """Return the pinned public keys: trust.json, or the keys that lie here, if all do."""
         if self._trust is None:
-            there = (self.settings.data / TRUST).exists()
-            self._trust = self.require_trust() if there else self.own_keys()
+            self._trust = self.require_trust() if self.pinning else self.own_keys()
         return self._trust
 
     def require_trust(self) -> Trust:
@@ -183,26 +216,26 @@ class Parts:
 
         They are made if they are not there. `Malformed` PART for a part that nobody pins.
         """
-        if part not in PINNED:
-            raise Malformed("PART", f"say one of: {', '.join(PINNED)}")
-        keys = {PINNED[part]: self.public_key(part).hex()}
-        if part == CUSTODIAN:
-            seed = self.secret(part, "opening").reveal()
-            keys["custodian_opening"] = self.sealing.opening_key(seed).hex()
-        if part == NOTARY:
-            keys["log"] = self.log_signer().key.text
+        if part not in PINS:
+            raise Malformed("PART", f"say one of: {', '.join(PINS)}")
+        keys = {
+            pin: self._shared(name, self.secret(part, name)) for name, pin in PINS[part].items()
+        }
         return json.dumps(keys) + "\n"
 
     def log_signer(self) -> NoteSigning:
         """Return the key that signs the trail's checkpoints, made at first use."""
-        return note_signer(self.settings.origin, Algorithm.ED25519, self.secret(NOTARY, "log"))
+        return self._log_signer(self.secret(NOTARY, _LOG))
+
+    def _log_signer(self, seed: Secret) -> NoteSigning:
+        return note_signer(self.settings.origin, Algorithm.ED25519, seed)
 
     def own_keys(self) -> Trust:
         """Return the public keys of every pinned part, all of which are kept here.
 
         They are made if they are not there: so does the embedded mechanism, which runs them all.
         """
-        return Trust.joined(self.settings.hub_id, [self.share(part) for part in PINNED])
+        return Trust.joined(self.settings.hub_id, [self.share(part) for part in PINS])
 
     def registrars(self) -> Mapping[str, bytes]:
         """Return the pinned registrars, id -> public key."""

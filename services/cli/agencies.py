@@ -50,9 +50,12 @@ def agency_add(
     """Register and designate an agency with new keys, with both registrars' signatures."""
     from services.operating import add  # noqa: PLC0415 - only the coordinator's commands need it
 
+    async def register() -> None:
+        await add(parts_of(data), addresses_of(data), member)
+
     roles = {r.partition(":")[0]: tuple(r.partition(":")[2].split(",")) for r in role}
     member = Member(id=agency, name=name, country=country, roles=roles)
-    do(add(parts_of(data), addresses_of(data), member))
+    do(register())
     print(f"{agency} is registered; its keys lie in {data}/gateways/{agency}/keys.")
     print("Start nrm-hub run again to open its gateway.")
 
@@ -60,7 +63,10 @@ def agency_add(
 def _record(data: Path, fact: str, facts: dict[str, Any]) -> None:
     from services.operating import record  # noqa: PLC0415 - only the coordinator's commands need it
 
-    do(record(parts_of(data), addresses_of(data), fact, facts))
+    async def work() -> None:
+        await record(parts_of(data), addresses_of(data), fact, facts)
+
+    do(work())
     print(f"recorded {fact} {facts['agency']}")
 
 

@@ -89,8 +89,14 @@ def case_why(
 ) -> None:
     """Say whether a seat may see a field of the case now, and why."""
     who, _, purpose = seat.partition("/")
-    asked = WhyQuestion(case_id=case, agency=who, purpose=purpose, category=_category(data, field))
-    why = do(with_gateway(data, agency, lambda link: link.why(asked)))
+
+    async def ask(link: Any) -> Any:
+        category = _category(data, field)
+        return await link.why(
+            WhyQuestion(case_id=case, agency=who, purpose=purpose, category=category)
+        )
+
+    why = do(with_gateway(data, agency, ask))
     rests = f" ({why.rests_on})" if why.rests_on else ""
     print(f"{'yes' if why.permit else 'no'}: {why.code} {why.reason}{rests}")
     if why.notice:

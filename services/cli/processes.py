@@ -12,7 +12,7 @@ import typer
 from domain.errors import Malformed
 from services import apart
 from services.bootstrap import Parts
-from services.bootstrap.parts import PINNED
+from services.bootstrap.parts import PINS
 from services.cli.common import DATA, Data, T, do, out, parts_of, stopping
 from services.trust import Trust
 
@@ -110,7 +110,7 @@ def clocks(
 
 
 def keys(
-    part: Annotated[str, typer.Argument(help=f"One of {', '.join(PINNED)}.")],
+    part: Annotated[str, typer.Argument(help=f"One of {', '.join(PINS)}.")],
     data: Data = DATA,
 ) -> None:
     """Make the keys of a part that everybody pins, if there are none, and print its share."""

@@ -43,9 +43,10 @@ def check(hub: HubAddress = "", data: Data = DATA, json: AsJson = False) -> None
 @topics_app.command()
 def apply(hub: HubAddress = "", into: Into = None, data: Data = DATA, json: AsJson = False) -> None:
     """Make the cluster as declared and read everything back; nothing is ever deleted."""
-    topics, parts, folder = _topics(), parts_of(data), into or data / "kafka"
+    topics, folder = _topics(), into or data / "kafka"
 
     async def change() -> Plan:
+        parts = parts_of(data)
         wanted = await topics.seats(parts, hub)
         done: Plan = topics.admin(parts).apply(wanted, into_files(folder))
         return done
@@ -61,9 +62,10 @@ def rotate(
     data: Data = DATA,
 ) -> None:
     """Give a user a new password; the old one ends with the brokers' re-authentication time."""
-    topics, parts, folder = _topics(), parts_of(data), into or data / "kafka"
+    topics, folder = _topics(), into or data / "kafka"
 
     async def change() -> None:
+        parts = parts_of(data)
         wanted = await topics.seats(parts, hub)
         topics.admin(parts).rotate(user, wanted, into_files(folder))
 
@@ -79,9 +81,10 @@ def strimzi(
     data: Data = DATA,
 ) -> None:
     """Print the declaration as KafkaTopic and KafkaUser manifests."""
-    topics, parts = _topics(), parts_of(data)
+    topics = _topics()
 
     async def make() -> str:
+        parts = parts_of(data)
         text: str = topics.strimzi(parts, cluster, brokers, await topics.seats(parts, hub))
         return text
 
@@ -95,9 +98,10 @@ def _topics() -> Any:
 
 
 def _planned(data: Path, hub: str) -> Plan:
-    topics, parts = _topics(), parts_of(data)
+    topics = _topics()
 
     async def look() -> Plan:
+        parts = parts_of(data)
         found: Plan = topics.admin(parts).plan(await topics.seats(parts, hub))
         return found
 

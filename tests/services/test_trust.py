@@ -2,8 +2,11 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ import pytest
 from domain.errors import Malformed, Refused
 from domain.trail.notes import Algorithm, VerifierKey
 from services.bootstrap import COORDINATOR, Parts, Settings
+from services.bootstrap.parts import PINS
 from services.trust import Trust
 from tests.agencies import sha
 
@@ -44,6 +48,7 @@ def texts(**changed: object) -> list[str]:
 
 def test_the_keys_come_back_as_they_were() -> None:
     assert Trust.loads(TRUST.dumps()) == TRUST
+    assert Trust.joined(HUB, [json.dumps(dict(TRUST.pins))]) == TRUST
 
 
 @pytest.mark.parametrize(
@@ -203,3 +208,83 @@ def test_a_part_that_runs_apart_pins_nothing_from_a_file_that_is_not_its_own(
 ) -> None:
     (tmp_path / "trust.json").write_bytes(text)
     assert refusal(*APART["relay"], data=tmp_path) == code
+
+
+@pytest.fixture(scope="module")
+def pinned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of every pinned part, with trust.json and its hub's own id."""
+    data = tmp_path_factory.mktemp("pinned")
+    (data / "trust.json").write_text(Parts(Settings(data=data)).own_keys().dumps(), "utf-8")
+    return data
+
+
+def copied(pinned: Path, to: Path) -> Path:
+    return Path(shutil.copytree(pinned, to / "data"))
+
+
+def other(part: str, data: Path) -> None:
+    """Put another body's key folder in the place of a part's own."""
+    elsewhere = data.with_name("elsewhere")
+    Parts(Settings(data=elsewhere)).share(part)
+    shutil.rmtree(data / part)
+    shutil.copytree(elsewhere / part, data / part)
+
+
+def gone(part: str, data: Path) -> None:
+    shutil.rmtree(data / part)
+
+
+def empty(part: str, data: Path) -> None:
+    for file in (data / part / "keys").iterdir():
+        file.unlink()
+
+
+def one_gone(part: str, data: Path) -> None:
+    """Remove the last of a part's own secrets alone."""
+    (data / part / "keys" / f"{[*PINS[part]][-1]}.secret").unlink()
+
+
+PINNED_PARTS = {
+    "custodian": APART["custodian"],
+    "notary": ("notary", *AT),
+    f"gateways/{COORDINATOR}": ("gateway", COORDINATOR, *APART["gateway"][2:]),
+    "registrars/registrar-a": ("gateway", COORDINATOR, *APART["gateway"][2:]),
+}
+
+
+@pytest.mark.parametrize("lose", [gone, empty, one_gone, other])
+@pytest.mark.parametrize("part", PINNED_PARTS)
+def test_a_part_that_lost_its_pinned_keys_makes_none(
+    part: str, lose: Callable[[str, Path], None], pinned: Path, tmp_path: Path
+) -> None:
+    # given
+    data = copied(pinned, tmp_path)
+    lose(part, data)
+    before = sorted((data / part).rglob("*"))
+    # when, then: neither at its start, nor when its share is asked for
+    parts = Parts(Settings(data=data))
+    for name in PINS[part]:
+        lost = lose is not one_gone or name == [*PINS[part]][-1]
+        with pytest.raises(Refused, match=r"^TRUST_OTHER_KEYS: ") if lost else nullcontext():
+            parts.secret(part, name)
+    with pytest.raises(Refused, match=r"^TRUST_OTHER_KEYS: .*restore it from its backup"):
+        parts.share(part)
+    assert sorted((data / part).rglob("*")) == before
+
+
+@pytest.mark.parametrize(("part", "words"), PINNED_PARTS.items(), ids=PINNED_PARTS)
+def test_a_part_without_its_pinned_keys_does_not_start(
+    part: str, words: tuple[str, ...], pinned: Path, tmp_path: Path
+) -> None:
+    data = copied(pinned, tmp_path)
+    (data / "policy").write_text("quorum none\n", "utf-8")
+    gone(part, data)
+    assert refusal(*words, data=data) == "TRUST_OTHER_KEYS"
+    assert not list((data / part).rglob("*.secret"))
+
+
+def test_what_is_not_pinned_is_made_at_first_use(pinned: Path, tmp_path: Path) -> None:
+    parts = Parts(Settings(data=copied(pinned, tmp_path)))
+    assert parts.secret("custodian", "box").reveal() == parts.secret("custodian", "box").reveal()
+    parts.public_keys("gb-police")
+    assert len(parts.secret("custodian", "opening").reveal()) == 32
