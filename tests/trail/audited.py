@@ -62,6 +62,7 @@ def write(folder: Path, trail: SignedTrail) -> Source:
     folder.mkdir(exist_ok=True)
     trail.write(folder)
     (folder / "checkpoint").write_bytes(cosigned(trail))
+    (folder / "log.vkey").write_text(f"{trail.log.vkey.text}\n")
     (folder / "policy").write_bytes(policy_of(trail))
     (folder / "trust.json").write_bytes(trust_of(trail))
     return source(folder)
