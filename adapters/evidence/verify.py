@@ -370,9 +370,9 @@ def every_entry_was_signed_by_who_may(streams, trust):
     operator, notary = actor(trust["operator"]), actor(trust["notary"])
     keys, agencies, readers, approved = {}, {}, {}, set()
     for entry in sorted((e for s in STREAMS for e in streams[s]), key=lambda e: e["index"]):
-        who, at = entry["actor"], entry["at"]
+        who, at, agency = entry["actor"], entry["at"], "the registry's operator"
         if entry["kind"] == DISCLOSURE:
-            public = trust["notary"] if who == notary else None
+            public, agency = trust["notary"] if who == notary else None, "the notary"
         elif who == operator and entry["kind"] not in (RECEIPT, AUDIT):
             public = trust["operator"]
         else:
@@ -388,6 +388,7 @@ def every_entry_was_signed_by_who_may(streams, trust):
         message = b"nrm-trail/v1/action\n" + entry["statement"]
         if not signature_holds(LOG, public, entry["signature"], message):
             raise Fails(f"{at}: the signature does not hold")
+        entry["agency"] = agency
         if at.startswith("registry/") and entry["kind"] == ACTION and not entry["code"]:
             take_the_fact(entry, trust["registrars"], keys, agencies, readers, approved)
 
@@ -799,8 +800,8 @@ def verify(data, own_policy=None, own_trust=None, say=print):
     say(f"\nThe trail of case {case.strip()}:")
     for entry in sorted(streams["trail"] + streams["disclosures"], key=lambda e: e["index"]):
         refused = f", refused: {entry['code']}" if entry["code"] else ""
-        when, what = time_of(entry["recorded"]), KINDS[entry["kind"]]
-        say(f"  {when}  entry {entry['index']}  {what}, event type {entry['type']}{refused}")
+        what = f"{KINDS[entry['kind']]}, event type {entry['type']}, by {entry['agency']}{refused}"
+        say(f"  {time_of(entry['recorded'])}  entry {entry['index']}  {what}")
 
 
 def main(words):

@@ -111,7 +111,7 @@ class Report:
         if self.more:
             lines.append(f"FINDING  and {self.more} more")
         found = len(self.findings) + self.more
-        lines.append("Everything checked holds." if not found else f"{found} findings.")
+        lines.append(f"{found} did not hold." if found else "Everything checked holds.")
         return "\n".join(lines)
 
     def json(self) -> str:
