@@ -112,6 +112,7 @@ def build_notary(
         cosign=panel.cosign,
         clock=now_ms,
         on_published=shown.publish,
+        on_degraded=shown.degrade,
     )
     notary = _notary(parts, store, files, shown, lambda: publisher.countdown.stopped)
     sequencer = Sequencer(notary)

@@ -12,7 +12,7 @@ ENTRIES = 1_000
 
 
 class Proofs:
-    """Everything is under the published checkpoint."""
+    """Everything is under the published checkpoint, save a case's disclosures while degraded."""
 
     def __init__(self, store: NotaryStore, shown: Shown) -> None:
         """Prove what `shown` shows."""
@@ -39,8 +39,8 @@ class Proofs:
 
     def stream(self, stream: bytes, after: int) -> StreamProof:
         """Return a stream's entries from its number `after` on, and the proof of its head."""
-        published, head = self._shown.head(stream_key(stream))
-        tree = published.tree
+        shown, head = self._shown.newest_head(stream_key(stream))
+        tree = shown.tree
         found = self._store.streamed(stream, after)
         indexes = [i for i in found if i < tree.size][:ENTRIES]
         entries = [Streamed(index=i, entry=tree.entry(i), body=tree.body(i)) for i in indexes]

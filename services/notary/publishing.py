@@ -34,8 +34,12 @@ class Publishing:
         cosign: Asking,
         clock: Callable[[], int],
         on_published: Callable[[Checkpoint, bytes], None],
+        on_degraded: Callable[[Checkpoint, bytes], None],
     ) -> None:
-        """`signers` are the log's own keys; `clock` gives ms."""
+        """`signers` are the log's own keys; `clock` gives ms.
+
+        `on_degraded` is told what no quorum has cosigned for more than a minute.
+        """
         self._origin = origin
         self._store = store
         self._files = files
@@ -43,6 +47,7 @@ class Publishing:
         self._cosign = cosign
         self._clock = clock
         self._on_published = on_published
+        self._on_degraded = on_degraded
         self.countdown = Countdown(clock)
         self.size = 0
         """Of the published tree."""
@@ -70,11 +75,15 @@ class Publishing:
             return False
         self.countdown.begin()
         checkpoint = Checkpoint(self._origin, tree.size, tree.root)
+        own = self._signed(checkpoint)
         try:
-            note = self._noted(checkpoint)
+            cosigned = self._cosign(checkpoint, own.encode(), Tree(self._files, tree.size))
         except Unavailable:
             self._say()
+            if self.countdown.state is State.DEGRADED:
+                self._on_degraded(checkpoint, own.encode())
             raise
+        note = own._replace(signatures=(*own.signatures, *cosigned)).encode()
         self._files.publish(note)
         if self.countdown.state is State.DEGRADED:
             log.warning("the trail has its quorum again")
@@ -90,14 +99,11 @@ class Publishing:
             return True
         return size > 0 and self._clock() >= self._due_ms
 
-    def _noted(self, checkpoint: Checkpoint) -> bytes:
-        """Return the checkpoint with the log's signatures and enough cosignatures."""
+    def _signed(self, checkpoint: Checkpoint) -> Note:
+        """Return the checkpoint with the log's signatures."""
         time_s = self._clock() // 1000
         own = tuple(sign(checkpoint, signer, time_s) for signer in self._signers)
-        shown = Note(checkpoint.text, own)
-        tree = Tree(self._files, checkpoint.size)
-        cosigned = self._cosign(checkpoint, shown.encode(), tree)
-        return shown._replace(signatures=(*own, *cosigned)).encode()
+        return Note(checkpoint.text, own)
 
     def _say(self) -> None:
         state = self.countdown.state

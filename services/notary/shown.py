@@ -11,7 +11,7 @@ from typing import NamedTuple
 from domain.errors import Unavailable
 from domain.notary import HeadProof, TrailFiles
 from domain.trail.checkpoint import Checkpoint
-from domain.trail.heads import Head, HeadMap
+from domain.trail.heads import Head, HeadMap, MapProof
 from domain.trail.proof import Proof
 from services.notary.tree import Tree
 
@@ -42,6 +42,7 @@ class Shown:
         self._size = 0
         self._waiting: deque[tuple[int, list[Changed]]] = deque()
         self._published: Published | None = None
+        self._alone: Published | None = None
 
     def open(self, size: int, heads: Iterable[Changed]) -> None:
         """Begin with the heads of the newest tree."""
@@ -64,11 +65,21 @@ class Shown:
                 tree = Tree(self._files, checkpoint.size)
             else:
                 tree = self._published.tree
-            self._published = Published(checkpoint, note, tree)
-            while self._waiting and self._waiting[0][0] <= checkpoint.size:
-                self._size, changed = self._waiting.popleft()
-                for key, head in changed:
-                    self._map.set(key, head)
+            self._published, self._alone = Published(checkpoint, note, tree), None
+            self._move(checkpoint.size)
+
+    def degrade(self, checkpoint: Checkpoint, note: bytes) -> None:
+        """Have disclosures proven under what the log alone has signed, until it publishes again."""
+        with self._lock:
+            self._alone = Published(checkpoint, note, Tree(self._files, checkpoint.size))
+            self._move(checkpoint.size)
+
+    def _move(self, size: int) -> None:
+        """Bring the map to the tree of `size`."""
+        while self._waiting and self._waiting[0][0] <= size:
+            self._size, changed = self._waiting.popleft()
+            for key, head in changed:
+                self._map.set(key, head)
 
     @property
     def published(self) -> Published:
@@ -78,13 +89,29 @@ class Shown:
         return self._published
 
     def head(self, key: bytes) -> tuple[Published, HeadProof]:
-        """Return the proof of what `key` has; `Unavailable` TRAIL_PENDING just after a start."""
+        """Return the proof of what `key` has; `Unavailable` TRAIL_PENDING without a quorum.
+
+        So it is just after a start, and while the quorum is missing for long.
+        """
         with self._lock:
-            published = self.published
-            size = published.checkpoint.size
-            if self._size != size:
-                message = "the newest tree is not published since the notary started; ask again"
-                raise Unavailable("TRAIL_PENDING", message)
-            proof = self._map.prove(key).encode()
-        epoch = published.tree.entry(size - 1)
-        return published, HeadProof(epoch=epoch, proof=published.proof(size - 1), map=proof)
+            shown = self.published
+            proof = self._prove(key, shown)
+        return shown, _headed(shown, proof)
+
+    def newest_head(self, key: bytes) -> tuple[Published, HeadProof]:
+        """Return the proof as `head` does; the log's signature is enough while degraded."""
+        with self._lock:
+            shown = self._alone or self.published
+            proof = self._prove(key, shown)
+        return shown, _headed(shown, proof)
+
+    def _prove(self, key: bytes, shown: Published) -> MapProof:
+        if self._size != shown.checkpoint.size:
+            message = "no quorum has cosigned the newest tree yet; ask again"
+            raise Unavailable("TRAIL_PENDING", message)
+        return self._map.prove(key)
+
+
+def _headed(shown: Published, proof: MapProof) -> HeadProof:
+    at = shown.checkpoint.size - 1
+    return HeadProof(epoch=shown.tree.entry(at), proof=shown.proof(at), map=proof.encode())

@@ -248,6 +248,7 @@ class NotaryWorld:
             cosign=panel.cosign,
             clock=self.clock,
             on_published=self.shown.publish,
+            on_degraded=self.shown.degrade,
         )
 
     @property

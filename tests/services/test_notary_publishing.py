@@ -7,7 +7,10 @@ import pytest
 
 from adapters.notes import NoteVerifier
 from domain.errors import Corrupt, Unavailable
+from domain.trail.checkpoint import Checkpoint
 from domain.trail.heads import MapProof, stream_key
+from domain.trail.notes import Note
+from domain.trail.proof import Proof
 from domain.trail.quorum import Witnessed, open_checkpoint
 from domain.trail.statement import stream_tag
 from domain.trail.tiles import WIDTH
@@ -220,6 +223,32 @@ def test_proofs_are_under_what_is_published_while_sequencing_runs_ahead(
     found = MapProof.decode(world.proofs.head(stream_key(STREAM)).map)
     assert found.head is not None
     assert found.head.length == 2
+
+
+def test_while_degraded_what_the_log_alone_has_signed_proves_disclosures(
+    world: NotaryWorld, lazy: DeadWitness
+) -> None:
+    def disclosed() -> tuple[int, int]:
+        """Return in how large a tree the disclosures are proven, and by how many signatures."""
+        proof = Proof.decode(world.proofs.stream(STREAM, 0).head.proof.encode())
+        note = Note.decode(proof.checkpoint)
+        return Checkpoint.parse(note.text).size, len(note.signatures)
+
+    lazy.back = True
+    recorded(world)
+    world.publishing.step()
+    lazy.back = False
+    recorded(world)
+    asked_in_vain(world)
+    assert disclosed() == (2, 3)
+    world.now += MINUTE + 1
+    asked_in_vain(world)
+    assert disclosed() == (4, 1)
+    with pytest.raises(Unavailable, match="TRAIL_PENDING"):
+        world.proofs.head(stream_key(STREAM))
+    lazy.back = True
+    world.publishing.step()
+    assert disclosed() == (4, 3)
 
 
 def test_just_after_a_start_the_map_waits_for_the_newest_tree(
