@@ -1,10 +1,11 @@
 """A gateway's store in one SQLite file on the agency's machine; see the port `GatewayStore`."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 
-from adapters.sqlite.connection import connect, ours, transaction
+from adapters.sqlite.connection import transaction
+from adapters.sqlite.gateway_file import GatewayFile
 from adapters.sqlite.shown import COLUMNS, columns_of, shown
 from domain.action import Action
 from domain.gateway import Kept, KeptKey, Outgoing, Parked, Result
@@ -20,6 +21,7 @@ _TABLES = (
     " message TEXT, recorded_ms INTEGER)",
     "CREATE INDEX IF NOT EXISTS outbox_command ON outbox (command_id)",
     "CREATE INDEX IF NOT EXISTS outbox_queued ON outbox (number) WHERE status = 'queued'",
+    "CREATE TABLE IF NOT EXISTS unproven (number INTEGER PRIMARY KEY)",
     "CREATE TABLE IF NOT EXISTS deposits (number INTEGER PRIMARY KEY, release BLOB NOT NULL,"
     " signature BLOB NOT NULL)",
     "CREATE TABLE IF NOT EXISTS keys (case_id TEXT, writer TEXT, category INTEGER, epoch INTEGER,"
@@ -47,29 +49,17 @@ class SqliteGatewayStore:
 
     def __init__(self, path: str) -> None:
         """Open or create the store at `path`; empty keeps it in memory."""
-        self._durable = connect(path, *_TABLES)
-        """For what nobody else has: the commands taken. All the rest can be fetched again."""
-        self._db = connect(path, synchronous="NORMAL") if path else self._durable
+        self.file = GatewayFile(path)
+        self.file.create(*_TABLES)
+        self._rows = self.file.rows
 
     def close(self) -> None:
         """Close the file."""
-        self._db.close()
-        self._durable.close()
+        self.file.close()
 
-    @contextmanager
-    def together(self, *, durable: bool) -> Iterator[None]:
+    def together(self, *, durable: bool) -> AbstractContextManager[None]:
         """Make everything written inside the block one transaction; see the port."""
-        with transaction(self._durable if durable else self._db):
-            yield
-
-    @property
-    def _open(self) -> sqlite3.Connection:
-        """The connection whose block is open, so that reading sees what the block has written."""
-        return self._durable if self._durable.in_transaction else self._db
-
-    def _rows(self, sql: str, *parameters: object) -> list[sqlite3.Row]:
-        with ours():
-            return self._open.execute(sql, parameters).fetchall()
+        return self.file.together(durable=durable)
 
     def place(self, name: str) -> str:
         """Return how far something was followed; empty at the start."""
@@ -77,7 +67,7 @@ class SqliteGatewayStore:
         return str(rows[0]["value"]) if rows else ""
 
     def _move(self, place: tuple[str, str]) -> None:
-        self._open.execute("INSERT OR REPLACE INTO places VALUES (?,?)", place)
+        self.file.open.execute("INSERT OR REPLACE INTO places VALUES (?,?)", place)
 
     def result(self, command_id: str) -> Result | None:
         """Return what became of a command, if it was ever taken."""
@@ -98,7 +88,7 @@ class SqliteGatewayStore:
         deposits: Sequence[SignedRelease],
     ) -> None:
         """Keep signed actions, the keys they use and the deposits of those keys."""
-        with transaction(self._durable) as db:
+        with transaction(self.file.durable) as db:
             db.executemany(
                 "INSERT INTO outbox VALUES (NULL,?,?,?,?,?,?,?,?,?,'queued',NULL,NULL,NULL)",
                 [_outbox_row(o) for o in outgoing],
@@ -121,12 +111,14 @@ class SqliteGatewayStore:
         lost: Sequence[KeptKey],
     ) -> None:
         """Keep final answers and own events; the outbox forgets the record, the events have it."""
-        with transaction(self._open) as db:
+        with transaction(self.file.open) as db:
             db.executemany(
                 "UPDATE outbox SET status = ?, code = ?, message = ?, recorded_ms = ?,"
                 " record = NULL WHERE number = ?",
                 [(r.status, r.code, r.message, r.recorded_ms, o.number) for o, r in results],
             )
+            unproven = [(o.number,) for o, _ in results]
+            db.executemany("INSERT OR IGNORE INTO unproven VALUES (?)", unproven)
             db.executemany(_KEEP, [_event_row(k) for k in kept])
             db.executemany(
                 "DELETE FROM keys WHERE case_id = ? AND writer = ? AND category = ? AND epoch = ?",
@@ -143,14 +135,14 @@ class SqliteGatewayStore:
 
     def deposited(self, numbers: Sequence[int]) -> None:
         """Forget confirmed deposits."""
-        with transaction(self._open) as db:
+        with transaction(self.file.open) as db:
             db.executemany("DELETE FROM deposits WHERE number = ?", [(n,) for n in numbers])
 
     def arrive(
         self, kept: Sequence[Kept], parked: Sequence[Parked], place: tuple[str, str]
     ) -> None:
         """Keep arrived events and move `place`."""
-        with transaction(self._open) as db:
+        with transaction(self.file.open) as db:
             db.executemany(_KEEP, [_event_row(k) for k in kept])
             rows = [(p.code, p.lane, p.seq) for p in parked]
             db.executemany("INSERT INTO parked VALUES (?,?,?)", rows)
@@ -159,7 +151,7 @@ class SqliteGatewayStore:
     def facts(self, items: Sequence[FollowedItem]) -> None:
         """Keep checked registry facts."""
         rows = [(i.seq, *columns_of(i.event)) for i in items]
-        with transaction(self._open) as db:
+        with transaction(self.file.open) as db:
             db.executemany("INSERT OR IGNORE INTO facts VALUES (?,?,?,?,?,?)", rows)
 
     def registry(self) -> Sequence[FollowedItem]:
@@ -173,7 +165,7 @@ class SqliteGatewayStore:
         self, changes: Sequence[tuple[str, str, Sequence[KeptKey]]], place: tuple[str, str]
     ) -> None:
         """Hold exactly these keys for each (case, writer) named, and move `place`."""
-        with transaction(self._open) as db:
+        with transaction(self.file.open) as db:
             for case_id, writer, keys in changes:
                 db.execute("DELETE FROM keys WHERE case_id = ? AND writer = ?", (case_id, writer))
                 _put_keys(db, keys)
@@ -235,7 +227,7 @@ class SqliteGatewayStore:
 
     def opened(self, counts: Sequence[tuple[str, str, int]]) -> None:
         """Note (event id, seat, number of fields opened)."""
-        with transaction(self._open) as db:
+        with transaction(self.file.open) as db:
             db.executemany(
                 "UPDATE events SET opened = ? WHERE event_id = ? AND seat = ?",
                 [(n, event_id, seat) for event_id, seat, n in counts],

@@ -4,15 +4,25 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapters.http_links import HttpCustodianLink, HttpGatewayLink, HttpHubLink
+from adapters.http_trail import HttpTrailLink
+from adapters.notes import NoteVerifier
 from adapters.sealing import Box
 from adapters.sqlite.gateway_store import SqliteGatewayStore
+from adapters.sqlite.gateway_trail import SqliteGatewayTrail
+from domain.ports import HubLink
 from domain.secret import Secret
 from services.bootstrap.parts import COORDINATOR, CUSTODIAN, REGISTRARS, Parts, now_ms
+from services.bootstrap.trail_policy import pinned_policy
 from services.bootstrap.watching import gateway_vitals
+from services.gateway.checkpoints import Checkpoints
+from services.gateway.confirming import Confirming, Reader
+from services.gateway.deliveries import Deliveries
 from services.gateway.gateway import Gateway
 from services.gateway.inbox import Inbox
 from services.gateway.outbox import Outbox
+from services.gateway.receipts import Receipts
 from services.gateway.sealer import Office, Sealer
+from services.gateway.trail import TrailWatch, Watching
 from services.http.health import Vitals
 from services.registering import Registering
 from services.signals import Signals
@@ -25,18 +35,24 @@ class GatewayProcess:
     gateway: Gateway
     sealer: Sealer
     token: Secret
-    links: tuple[HttpHubLink, HttpCustodianLink]
+    links: tuple[HttpHubLink, HttpCustodianLink, HttpTrailLink]
     vitals: Vitals
 
 
 def build_gateway(
-    parts: Parts, agency: str, hub_address: str, custodian_address: str
+    parts: Parts,
+    agency: str,
+    hub_address: str,
+    custodian_address: str,
+    trail_address: str = "",
 ) -> GatewayProcess:
-    """Return the gateway of `agency`."""
+    """Return the gateway of `agency`; the trail is at the hub's address if no other is given."""
     part, proof = _part(agency), _proof(parts, agency)
     hub = HttpHubLink(hub_address, *proof)
     custodian = HttpCustodianLink(custodian_address, *proof)
+    trail_link = HttpTrailLink(trail_address or hub_address, *proof)
     store = SqliteGatewayStore(str(parts.folder(part) / "gateway.db"))
+    watch = _watch(parts, agency, store=store, link=trail_link, hub=hub)
     common: dict[str, Any] = {
         "office": _office(parts, agency),
         "language": parts.language,
@@ -49,6 +65,7 @@ def build_gateway(
         clock=now_ms,
         policy=parts.world.policy_id,
         head=store.actor_head(),
+        seen=watch.checkpoints.seen,
     )
     gateway = Gateway(
         agency=agency,
@@ -60,18 +77,55 @@ def build_gateway(
             hub=hub,
             directory=parts.directory(),
             clock=now_ms,
+            delivered=watch.deliveries.take,
         ),
         store=store,
         hub=hub,
         custodian=custodian,
         signals=Signals(),
+        watching=Watching(watch),
     )
     return GatewayProcess(
         gateway=gateway,
         sealer=sealer,
         token=Secret(parts.text_secret(part, "token").encode()),
-        links=(hub, custodian),
+        links=(hub, custodian, trail_link),
         vitals=gateway_vitals(gateway, store, hub, custodian),
+    )
+
+
+def _watch(
+    parts: Parts,
+    agency: str,
+    *,
+    store: SqliteGatewayStore,
+    link: HttpTrailLink,
+    hub: HubLink,
+) -> TrailWatch:
+    """Return what watches the trail for `agency`."""
+    trail, policy = SqliteGatewayTrail(store.file), pinned_policy(parts)
+    checkpoints = Checkpoints(
+        link=link, trail=trail, policy=policy, verifying=NoteVerifier(), clock=now_ms
+    )
+    common: dict[str, Any] = {"link": link, "trail": trail, "checkpoints": checkpoints}
+    _, public_key, seed = _proof(parts, agency)
+    return TrailWatch(
+        trail=trail,
+        checkpoints=checkpoints,
+        receipts=Receipts(**common, clock=now_ms),
+        deliveries=Deliveries(
+            **common,
+            agency=agency,
+            hub=hub,
+            cursor=lambda purpose: store.place(f"feed {purpose}"),
+            clock=now_ms,
+        ),
+        confirming=Confirming(
+            **common,
+            reader=Reader(seed=seed, public_key=public_key, notary=parts.trust.notary),
+            signing=parts.signing,
+            clock=now_ms,
+        ),
     )
 
 

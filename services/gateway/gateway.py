@@ -15,6 +15,7 @@ from domain.messages import Why, WhyQuestion
 from domain.ports import CustodianLink, HubLink
 from services.gateway.inbox import Inbox
 from services.gateway.outbox import BATCH, Outbox
+from services.gateway.trail import Watching
 from services.signals import Signals, wait
 
 LONG_POLL = 20.0
@@ -39,12 +40,14 @@ class Gateway:
         hub: HubLink,
         custodian: CustodianLink,
         signals: Signals,
+        watching: Watching,
     ) -> None:
         """Join the parts."""
         self.agency = agency
         self.outbox = outbox
         self.inbox = inbox
         self.signals = signals
+        self.watching = watching
         self._store = store
         self._hub = hub
         self._custodian = custodian
@@ -86,11 +89,13 @@ class Gateway:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._loop(self.send, self.outbox.actions_waiting))
             tasks.create_task(self._loop(self.outbox.hand_over, self.outbox.deposits_waiting))
+            tasks.create_task(self.watching.run(lambda: self.signals.closed))
             if purposes:
                 tasks.create_task(self.read(purposes))
 
     async def read(self, purposes: Sequence[str]) -> None:
         """Pull the feed of each seat, and key releases, until cancelled."""
+        self.watching.watch.deliveries.purposes.update(purposes)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._loop(self.pull_releases, None))
             for purpose in purposes:
@@ -153,5 +158,6 @@ class Gateway:
         return int(self._store.place("releases") or 0)
 
     def counts(self) -> Mapping[str, int]:
-        """Return how many are queued, refused, kept, parked, opened and waiting to be deposited."""
-        return {**self._store.counts(), "alarms": self.inbox.alarms}
+        """Return the counts of outbox and inbox, and those of the trail."""
+        counts = {**self._store.counts(), "alarms": self.inbox.alarms}
+        return {**counts, **self.watching.counts()}

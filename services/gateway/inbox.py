@@ -20,6 +20,7 @@ from domain.record import Record
 from domain.sealing import KeyRelease, Sealing, Signing, decode_bundle
 from domain.vocabulary import Category, mask_of, names_of
 from services.directory import Directory, fingerprint
+from services.gateway.deliveries import check_granted
 from services.gateway.keyring import Keyring, open_record, place_of
 from services.gateway.sealer import Office
 
@@ -27,6 +28,8 @@ ALARMS = frozenset({"BAD_TAG", "BAD_HEADER", "KEY_SUBSTITUTED"})
 """Of a field."""
 KEY_ALARMS = frozenset({"RELEASE_MISMATCH", "BAD_SIGNATURE"})
 """Of a key release; others are counted too."""
+Delivered = Callable[[str, Sequence[tuple[FeedItem, str]]], None]
+"""Takes the purpose of a seat and its entries, each with the id of its case; "" for one parked."""
 log = logging.getLogger(__name__)
 
 
@@ -45,8 +48,12 @@ class Inbox:
         hub: HubLink,
         directory: Directory,
         clock: Callable[[], int],
+        delivered: Delivered = lambda _purpose, _entries: None,
     ) -> None:
-        """Continue where the store stands."""
+        """Continue where the store stands.
+
+        `delivered` is told of every page, in the transaction that keeps what it shows.
+        """
         self._office = office
         self._store = store
         self._language = language
@@ -56,6 +63,7 @@ class Inbox:
         self._hub = hub
         self._directory = directory
         self._clock = clock
+        self._delivered = delivered
         self._seed = office.opening_seed.reveal()
         self._opening_fp = fingerprint(sealing.opening_key(self._seed))
         self.alarmed = Counter(dict.fromkeys(ALARMS | KEY_ALARMS, 0))
@@ -90,25 +98,30 @@ class Inbox:
     async def take(self, purpose: str, page: FeedPage) -> list[Kept]:
         """Check and keep one page of a seat's feed; return what was kept."""
         kept, parked = [], []
+        entries: list[tuple[FeedItem, str]] = []
         for item in page.items:
             try:
                 kept.append(await self._checked(item, purpose))
+                entries.append((item, kept[-1].case_id))
             except HubError as e:
                 log.warning("a feed entry does not hold: %s", e.code)
                 parked.append(Parked(code=e.code, lane=item.lane, seq=item.seq))
+                entries.append((item, ""))
         with self._store.together(durable=False):
             self._store.arrive(kept, parked, (f"feed {purpose}", page.cursor))
+            self._delivered(purpose, entries)
             self._try_open({k.case_id for k in kept})
         return kept
 
     async def _checked(self, item: FeedItem, purpose: str) -> Kept:
         shown = item.event
         try:
-            _, event, _ = self._directory.checked(shown)
+            record, event, _ = self._directory.checked(shown)
         except NotAuthentic:
             # The writer may be newer than our directory: look once more before parking.
             await self.refresh_directory()
-            _, event, _ = self._directory.checked(shown)
+            record, event, _ = self._directory.checked(shown)
+        check_granted(record, item)
         return Kept(
             case_id=event.head.case_id,
             event_id=event.head.event_id,

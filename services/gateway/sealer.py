@@ -36,6 +36,8 @@ from services.directory import fingerprint
 from services.gateway.keyring import context_of, place_of
 
 KEY_EVENT = "KeyEpochOpened"
+NOTHING_SEEN = (0, EMPTY_ROOT)
+"""Size and root where no checkpoint was verified yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,8 +85,12 @@ class Sealer:
         clock: Callable[[], int],
         policy: str,
         head: tuple[int, bytes] | None,
+        seen: Callable[[], tuple[int, bytes]] = lambda: NOTHING_SEEN,
     ) -> None:
-        """Act under `policy`, and continue the actor's chain after `head` (number, digest)."""
+        """Act under `policy`, and continue the actor's chain after `head` (number, digest).
+
+        `seen` returns size and root of the newest checkpoint that was verified here.
+        """
         self._office = office
         self._language = language
         self._sealing = sealing
@@ -92,6 +98,7 @@ class Sealer:
         self._box = box
         self._clock = clock
         self._policy = policy
+        self._seen = seen
         self.resume(head)
         self.public_key = signing.public_key(office.signing_seed.reveal())
         self._actor = statement.actor_id(self.public_key)
@@ -238,6 +245,7 @@ class Sealer:
     def _signed(self, record: Record, head: ev.Head, after: bytes) -> tuple[Action, int]:
         """State and sign one record as the next action of this actor."""
         body, seq = self._language.body(record), self._next
+        seen_size, seen_root = self._seen()
         said = Statement(
             kind=Kind.ACTION,
             type=self._language.shape(record.type).number,
@@ -251,8 +259,8 @@ class Sealer:
             field_count=len(record.fields),
             fields=record.fields_root,
             payload=sha256(body).digest(),
-            seen_size=0,
-            seen_root=EMPTY_ROOT,
+            seen_size=seen_size,
+            seen_root=seen_root,
         ).encode()
         seed = self._office.signing_seed.reveal()
         signature = self._signing.sign(seed, statement.signed_bytes(said))

@@ -66,6 +66,7 @@ def trail_endpoints(parts: TrailParts) -> list[Endpoint]:
         get("/trail/streams/{stream}", face.streamed, list[int]),
         get("/trail/receipts/{stream}/{digest}", face.receipt, Receipt),
         get("/trail/heads/{key}", face.head, HeadProof),
+        get("/trail/disclosed/{stream}/{leaf}", face.disclosed, Receipt),
         get("/trail/disclosures/{case_id}", face.disclosures, StreamProof, query=_AFTER),
         post("/trail/receipts", face.take_receipt, SignedStatement, dict[str, int]),
         post("/trail/challenges", face.take_challenge, SignedStatement, dict[str, int]),
@@ -129,6 +130,14 @@ class _Face:
         key = _hash(request, "key")
         self._parts.readers.check_head(agency, key)
         return await self._proved(self._parts.proofs.head, key)
+
+    async def disclosed(self, request: Request) -> Response:
+        """Return the DISCLOSURE that lists a delivery to the agency that asks, and its proof."""
+        agency = self._parts.tokens.agency(request)
+        self._parts.readers.check_registered(agency)
+        stream, leaf = _hash(request, "stream"), _hash(request, "leaf")
+        digest = await asyncio.to_thread(self._parts.intake.disclosure, stream, leaf, agency)
+        return await self._proved(self._parts.proofs.receipt, stream, digest)
 
     async def disclosures(self, request: Request) -> Response:
         """Return what was disclosed of a case, and that it is all; for the custodian."""

@@ -55,6 +55,16 @@ class Intake:
                 self._check_receipt(said, leaves_of(signed.body), agency)
         return self._store.take(posted)
 
+    def disclosure(self, stream: bytes, leaf: bytes, agency: str) -> bytes:
+        """Return the digest of the DISCLOSURE that lists a delivery to an agency.
+
+        That is what a RECEIPT of it names; `Refused` NOT_DISCLOSED.
+        """
+        found = newest_disclosure(self._store, self._files, stream, agency, [leaf])
+        if found is None:
+            raise Refused("NOT_DISCLOSED", "no DISCLOSURE of this case lists this delivery to you")
+        return found
+
     def _check_key(self, said: Statement, signed: SignedStatement, agency: str) -> None:
         key = self._registry().signing_key(agency, self._clock())
         if key is None or reader_id(key) != said.actor:

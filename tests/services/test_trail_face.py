@@ -33,6 +33,7 @@ from domain.trail.statement import (
 )
 from services.bootstrap.parts import CUSTODIAN
 from services.demo.cast import HEALTH, POLICE, RAPPORTEUR, SHELTER
+from services.gateway.confirming import Confirming
 from tests.services import trail_checks as check
 from tests.services.cluster_checks import entries_of, log_of
 from tests.services.running import World, consent, referral, running
@@ -42,8 +43,13 @@ VERIFIER = NoteVerifier()
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    async with running(tmp_path_factory.mktemp("trail")) as world:
-        yield world
+    async def nothing(_: Confirming) -> bool:
+        return False
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Confirming, "confirm", nothing)  # the tests confirm by hand, in one chain
+        async with running(tmp_path_factory.mktemp("trail")) as world:
+            yield world
 
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

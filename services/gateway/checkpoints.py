@@ -1,0 +1,192 @@
+"""The newest checkpoint that an agency verified: only what continues it takes its place.
+
+Of two checkpoints of which neither continues the other both are kept, as the proof of a split
+view, and no further one is taken until somebody has decided.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import NamedTuple
+
+from domain.errors import Malformed, NotAuthentic, Refused, Unavailable
+from domain.gateway_trail import SPLIT_VIEW, Alarm, GatewayTrail, Seen, TrailLink
+from domain.trail.checkpoint import Checkpoint
+from domain.trail.entry import Epoch
+from domain.trail.heads import Head, MapProof
+from domain.trail.merkle import (
+    EMPTY_ROOT,
+    HASH_SIZE,
+    check_consistency,
+    check_inclusion,
+    consistency_proof,
+    leaf,
+)
+from domain.trail.notes import Note, NoteVerifying
+from domain.trail.proof import Proof
+from domain.trail.quorum import NONE, Policy, Witnessed, open_checkpoint
+from domain.trail.tiles import TileNodes
+
+_PARTIAL = ".p/"
+log = logging.getLogger(__name__)
+
+
+class Proven(NamedTuple):
+    """A leaf that stands in the log."""
+
+    at: int
+    """Its place, from 0."""
+    checkpoint: Checkpoint
+
+
+class Checkpoints:
+    """Follows the log under the pinned policy."""
+
+    def __init__(
+        self,
+        *,
+        link: TrailLink,
+        trail: GatewayTrail,
+        policy: Callable[[], Policy],
+        verifying: NoteVerifying,
+        clock: Callable[[], int],
+    ) -> None:
+        """`policy` raises `Refused` as long as none is pinned here; `clock` gives ms."""
+        self._link = link
+        self._trail = trail
+        self._policy = policy
+        self._verifying = verifying
+        self._clock = clock
+        self._seen = trail.seen()
+        self._agreed: tuple[bytes, Witnessed] | None = None
+        self._polled = b""
+        self.witnessed_ms = 0
+        """When the newest checkpoint was cosigned, or taken if there are no witnesses."""
+
+    def seen(self) -> tuple[int, bytes]:
+        """Return size and root of the newest checkpoint, as statements name it."""
+        return (self._seen.size, self._seen.root) if self._seen else (0, EMPTY_ROOT)
+
+    @property
+    def halted(self) -> bool:
+        """Whether a split view waits for somebody to decide."""
+        return any(a.code == SPLIT_VIEW and not a.decided for a in self._trail.alarms())
+
+    async def poll(self) -> bool:
+        """Take the published checkpoint; return whether it, or who cosigned it, is new.
+
+        `NotAuthentic` SPLIT_VIEW when it contradicts the one seen; nothing is looked at after
+        that.
+        """
+        if self.halted:
+            raise NotAuthentic(SPLIT_VIEW, "decide with: nrm-hub trail accept")
+        self._seen = self._trail.seen()
+        note = await self._link.file("checkpoint")
+        if note is None:
+            raise Unavailable("TRAIL_EMPTY", "no checkpoint is published yet")
+        await self.agree(note, newest=True)
+        new, self._polled = note != self._polled, note
+        return new
+
+    async def agree(self, note: bytes, *, newest: bool = False) -> Witnessed:
+        """Return the checkpoint in `note`, which is of the log that was seen so far.
+
+        If it is newer it is the newest seen from now on; one shown as the `newest` must not be
+        older. Raises what `open_checkpoint` raises; `NotAuthentic` SPLIT_VIEW, an alarm, when it
+        contradicts the one seen: for that the log's signature is enough, whoever cosigned.
+        """
+        if self._agreed is not None and self._agreed[0] == note:
+            return self._agreed[1]
+        policy, seen = self._policy(), self._seen
+        found = open_checkpoint(note, policy._replace(quorum=NONE), self._verifying)
+        new = found.checkpoint
+        if seen is not None and seen.size:
+            if newest and new.size < seen.size:
+                raise self._split(note, f"the log went back from {seen.size} to {new.size}")
+            await self._compare(seen, new, note)
+        if missing := policy.missing(found.cosigned_s):
+            raise NotAuthentic("QUORUM", f"too few witnesses have cosigned: missing {missing}")
+        if seen is None or new.size >= seen.size:
+            self._seen = Seen(new.size, new.root, note)
+            self._trail.see(self._seen)
+            times = found.cosigned_s.values()
+            self.witnessed_ms = max(times) * 1000 if times else self._clock()
+            self._agreed = note, found
+        return found
+
+    async def proven(self, data: bytes, proof: str) -> Proven:
+        """Return where the leaf `data` stands; `NotAuthentic` or `Malformed` if it does not."""
+        read = Proof.decode(proof.encode())
+        checkpoint = (await self.agree(read.checkpoint)).checkpoint
+        check_inclusion(leaf(data), read.index, checkpoint.size, read.hashes, checkpoint.root)
+        return Proven(read.index, checkpoint)
+
+    async def head(self, key: bytes) -> Head | None:
+        """Return what a key of the map of heads has under a checkpoint, if it has anything."""
+        found = await self._link.head(key)
+        at = await self.proven(found.epoch, found.proof)
+        epoch, way = Epoch.decode(found.epoch), MapProof.decode(found.map)
+        if not at.at == epoch.covered == at.checkpoint.size - 1 or way.key != key:
+            raise NotAuthentic("BAD_MAP_PROOF", "the proof is not of this key or checkpoint")
+        way.check(epoch.map_root)
+        return way.head
+
+    async def _compare(self, seen: Seen, new: Checkpoint, note: bytes) -> None:
+        old = Checkpoint(new.origin, seen.size, seen.root)
+        first, second = sorted((old, new), key=lambda c: c.size)
+        try:
+            proof = await self._proof(first.size, second.size)
+            check_consistency(first.size, second.size, first.root, second.root, proof)
+        except NotAuthentic:
+            what = f"checkpoints of {old.size} and {new.size} are of two logs"
+            raise self._split(note, what) from None
+
+    def _split(self, note: bytes, what: str) -> NotAuthentic:
+        evidence = {"seen.checkpoint": self._seen.note if self._seen else b""}
+        alarm = Alarm(
+            code=SPLIT_VIEW,
+            about=what,
+            raised_ms=self._clock(),
+            evidence=evidence | {"shown.checkpoint": note},
+        )
+        if self._trail.alarm(alarm):
+            log.error("split view: %s; both notes are kept", what)
+        return NotAuthentic(SPLIT_VIEW, what)
+
+    async def _proof(self, old: int, new: int) -> list[bytes]:
+        """Return the consistency proof that the log's hash tiles give."""
+        if not old:
+            raise NotAuthentic("BAD_CONSISTENCY", "an empty log after one that was not")
+        tiles: dict[str, bytes] = {}
+        while True:
+            try:
+                return consistency_proof(old, new, TileNodes(tiles.__getitem__, new))
+            except KeyError as missing:
+                path = str(missing.args[0])
+            tiles[path] = await self._tile(path)
+
+    async def _tile(self, path: str) -> bytes:
+        """Return a tile; once it is full the log may have removed the partial one."""
+        data = await self._link.file(path)
+        if data is None and _PARTIAL in path:
+            full, _, width = path.partition(_PARTIAL)
+            data = (await self._link.file(full) or b"")[: int(width) * HASH_SIZE] or None
+        if data is None:
+            raise Unavailable("TRAIL_TILE", f"the log does not show {path}; ask again")
+        return data
+
+
+def settled(trail: GatewayTrail, number: int, follow: str) -> Seen | None:
+    """Return the checkpoint to follow after split view `number`; None to stay with the one seen.
+
+    `follow` is `seen` or `shown`; `Refused` NO_SUCH_ALARM, `Malformed` FOLLOW for anything else.
+    """
+    alarm = next((a for a in trail.alarms(evidence=True) if a.number == number), None)
+    if alarm is None:
+        raise Refused("NO_SUCH_ALARM", f"there is no alarm {number}")
+    if alarm.code != SPLIT_VIEW or follow == "seen":
+        return None
+    if follow != "shown":
+        raise Malformed("FOLLOW", "say --follow seen or --follow shown")
+    note = alarm.evidence["shown.checkpoint"]
+    _, size, root = Checkpoint.parse(Note.decode(note).text)
+    return Seen(size, root, note)
