@@ -15,22 +15,26 @@ from hypothesis import strategies as st
 
 from domain import events as ev
 from domain.approval import approval_message
-from domain.errors import Malformed, NotAuthentic, Refused
+from domain.errors import Refused
 from domain.trail import archive
 from domain.trail.bundle import DISCLOSURES, REGISTRY, TRAIL, Bundle, Proven, Stream, manifest
 from domain.trail.checkpoint import sign
 from domain.trail.heads import HeadMap, stream_key
 from domain.trail.merkle import inclusion_proof, leaf, root
+from domain.trail.notes import Algorithm, Note
 from domain.trail.proof import Proof
 from domain.trail.statement import Kind, actor_id, digest, disclosure_stream, stream_tag
 from services.auditor.bundling import bundle
+from services.auditor.opening import Own
 from services.bootstrap.auditor import enclosed
 from tests import agencies as a
 from tests.builders import uid
+from tests.domain.test_archive import TRICKS
 from tests.domain.worked_example import broken
 from tests.trail import audited
 from tests.trail.signed import CASE, NOTARY, SIGNING, SignedTrail, public, small_trail
 from tests.vectors import key
+from tests.witnessed import witness_signer
 
 Change = Callable[[list[Proven]], list[Proven]]
 
@@ -75,11 +79,8 @@ def rotate(trail: SignedTrail, signed_by: str = a.POLICE) -> None:
 
 def verdicts(data: bytes, trail: SignedTrail) -> tuple[bool, bool]:
     """Return whether the bundle holds by nrm-hub, and by its own verify.py."""
-    try:
-        holds = not audited.checked(data, trail).findings
-    except (Malformed, NotAuthentic):
-        holds = False
-    return holds, not audited.in_court(data, trail)
+    own = audited.own(trail)
+    return audited.holds(data, own), audited.court_finds(data, own) == ""
 
 
 def test_a_bundle_holds_by_both_verifiers(data: bytes, trail: SignedTrail) -> None:
@@ -347,6 +348,48 @@ def test_no_change_of_the_evidence_passes_with_its_manifest_made_anew(
     del members["MANIFEST"]
     changed = archive.encode({**members, "MANIFEST": manifest(members)})
     assert verdicts(changed, trail) == (False, False)
+
+
+@pytest.mark.parametrize("trick", TRICKS)
+def test_no_trick_of_an_archive_passes(trick: str, trail: SignedTrail) -> None:
+    assert verdicts(TRICKS[trick], trail) == (False, False)
+
+
+@given(change=st.data())
+def test_both_verifiers_read_policy_pins_and_checkpoint_alike(
+    found: Bundle, trail: SignedTrail, change: st.DataObject
+) -> None:
+    """Whatever is written in them, and be it harmless, both say the same of it."""
+    what = change.draw(st.sampled_from(["policy", "trust", "checkpoint"]))
+    texts = {
+        "policy": audited.policy_of(trail),
+        "trust": audited.trust_of(trail),
+        "checkpoint": audited.cosigned(trail),
+    }
+    texts[what] = change.draw(broken(texts[what]))
+    data = under(found, texts["checkpoint"]).encode()
+    own = Own(policy=texts["policy"], trust=texts["trust"])
+    ours, courts = audited.holds(data, own), audited.court_finds(data, own) == ""
+    assert ours == courts
+
+
+def test_an_ml_dsa_witness_counts_in_both(tmp_path: Path) -> None:
+    trail = small_trail()
+    name, algorithm = "neighbour.example/witness", Algorithm.ML_DSA_44_COSIGNATURE
+    signer = witness_signer(name, algorithm)
+    audited.write(tmp_path, trail)
+    lines = [sign(trail.checkpoint, s, audited.SEEN_S) for s in (trail.log.signer, signer)]
+    note = Note(trail.checkpoint.text, tuple(lines)).encode()
+    policy = f"log {trail.log.vkey.text}\nwitness n {signer.key.text}\nquorum n\n".encode()
+    own = Own(policy=policy, trust=audited.trust_of(trail))
+    data = under(Bundle.decode(audited.bundled(tmp_path, trail)), note).encode()
+    assert audited.holds(data, own)
+    assert audited.court_finds(data, own) == ""
+    bad = lines[1]._replace(value=lines[1].value[:-1] + bytes([lines[1].value[-1] ^ 1]))
+    forged = Note(trail.checkpoint.text, (lines[0], bad)).encode()
+    data = under(Bundle.decode(data), forged).encode()
+    assert not audited.holds(data, own)
+    assert "the signature of neighbour" in audited.court_finds(data, own)
 
 
 def test_the_bundles_own_policy_does_not_count_for_who_has_one(

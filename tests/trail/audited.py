@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.evidence import verify as verify_py
+from domain.errors import Malformed
 from domain.trail.checkpoint import sign
 from domain.trail.notes import Note
 from services.auditor.bundling import bundle
@@ -103,13 +104,27 @@ def checked(data: bytes, trail: SignedTrail) -> Report:
         return check_bundle(data, own(trail), used, "case.nrmtrail", enclosed().verifier)
 
 
-def in_court(data: bytes, trail: SignedTrail) -> str:
+def holds(data: bytes, pins: Own) -> bool:
+    """Say whether a bundle holds by nrm-hub."""
+    try:
+        with tools() as used:
+            return not check_bundle(data, pins, used, "x", enclosed().verifier).findings
+    except Malformed:
+        return False
+
+
+def court_finds(data: bytes, pins: Own) -> str:
     """Return what verify.py finds wrong with a bundle; nothing if it holds."""
     try:
-        COURT.verify(data, policy_of(trail), trust_of(trail), say=lambda _line: None)
+        COURT.verify(data, pins.policy, pins.trust, say=lambda _line: None)
     except COURT.Fails as e:
         return str(e)
     return ""
+
+
+def in_court(data: bytes, trail: SignedTrail) -> str:
+    """Return what verify.py finds wrong with a bundle under the pins of `trail`."""
+    return court_finds(data, own(trail))
 
 
 def checks(report: Report) -> set[str]:
