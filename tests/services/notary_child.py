@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import closing
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -96,17 +97,15 @@ def append(file: Path, checkpoint: Checkpoint) -> None:
 def _arm(world: NotaryWorld, armed: _Armed) -> None:
     """Put the steps into the real parts."""
     written, named, changed = trail_files.write_one, trail_files.name_one, notary_store.change
-    count = {"written": 0, "named": 0}
+    numbers = {"written": count(1), "named": count(1)}
 
     def write_one(*arguments: Any) -> None:
         written(*arguments)
-        count["written"] += 1
-        armed.at(f"file {count['written']} written")
+        armed.at(f"file {next(numbers['written'])} written")
 
     def name_one(*arguments: Any) -> None:
         named(*arguments)
-        count["named"] += 1
-        armed.at(f"file {count['named']} named")
+        armed.at(f"file {next(numbers['named'])} named")
         if arguments[0].name == "checkpoint":
             armed.at("checkpoint written")
 
@@ -121,7 +120,7 @@ def _arm(world: NotaryWorld, armed: _Armed) -> None:
     advance = world.store.advance
 
     def written_all(files: Any) -> None:
-        count["written"] = count["named"] = 0
+        numbers.update(written=count(1), named=count(1))
         write(files)
         armed.at("files durable")
 

@@ -197,8 +197,11 @@ class Acting:
 class NotaryWorld:
     """A notary in `folder`; made anew over the same folder, it goes on as after a restart."""
 
-    def __init__(self, folder: Path, witnesses: Sequence[GoodWitness] = ()) -> None:
+    def __init__(
+        self, folder: Path, witnesses: Sequence[GoodWitness] = (), signers: Signers = SIGNERS
+    ) -> None:
         self.folder = folder
+        self._signers = signers
         self.events = SqliteEventStore(str(folder / "events.db"))
         self.feeds = SqliteFeeds(str(folder / "feeds.db"))
         self.store = SqliteNotaryStore(str(folder / "notary.db"))
@@ -231,7 +234,7 @@ class NotaryWorld:
                 lambda message: SIGNING.sign(seed("notary"), message),
                 self.clock,
             ),
-            signers=SIGNERS,
+            signers=self._signers,
             shown=self.shown,
             stopped=lambda: self.publishing.countdown.stopped,
         )
