@@ -55,3 +55,8 @@ class NotaryMetrics:
         """Show how many entries name a root that this log never had."""
         said = "Entries since the start of the notary that name a root which this log never had."
         asked_value(self._registry, "nrm_trail_foreign_roots", said, alarms)
+
+    def watch_anchors(self, overdue: Callable[[], float]) -> None:
+        """Show for how long a time-stamp has been missing."""
+        said = "Seconds for which a time-stamp of the published trail has been due; 0 if none is."
+        asked_value(self._registry, "nrm_trail_anchor_overdue_seconds", said, overdue)

@@ -17,8 +17,10 @@ from adapters.trail_files import FolderTrailFiles
 from domain.agency import Registry
 from domain.errors import Refused, Unavailable
 from domain.notary import NotaryStore
+from domain.trail.checkpoint import Checkpoint
 from domain.trail.quorum import Policy
 from domain.trail.statement import actor_id
+from services.bootstrap.anchoring import build_anchoring
 from services.bootstrap.hub import event_store, feeds_of
 from services.bootstrap.parts import COORDINATOR, CUSTODIAN, NOTARY, TRUST, Parts, now_ms
 from services.bootstrap.watching import vitals_of
@@ -104,6 +106,13 @@ def build_notary(
         FolderTrailFiles(trail_folder(parts)),
     )
     panel, shown = Panel(policy, witnesses, NoteVerifier()), Shown(files)
+    anchoring = build_anchoring(parts, files)
+
+    def published(checkpoint: Checkpoint, note: bytes) -> None:
+        shown.publish(checkpoint, note)
+        if anchoring:
+            anchoring.published(checkpoint, note)
+
     publisher = Publishing(
         origin=signer.key.name,
         store=store,
@@ -111,7 +120,7 @@ def build_notary(
         signers=[signer],
         cosign=panel.cosign,
         clock=now_ms,
-        on_published=shown.publish,
+        on_published=published,
         on_degraded=shown.degrade,
     )
     notary = _notary(parts, store, files, shown, lambda: publisher.countdown.stopped)
@@ -148,6 +157,7 @@ def build_notary(
         lambda: publisher.countdown.seconds_left,
         lambda: publisher.published_ms,
     )
+    metrics.watch_anchors(lambda: anchoring.overdue_seconds if anchoring else 0.0)
     metrics.watch_alarms(lambda: sequencer.alarms)
     return NotaryProcess(
         sequencing=Worker(Sequencing(leading, sequencer), leading.rest),

@@ -37,6 +37,13 @@ class Settings:
     trail_seconds: float = 1.0
     """From one tree of the trail to the next, at least."""
 
+    tsa_url: str = ""
+    """Address of a time-stamp authority (RFC 3161); empty for none."""
+    tsa_ca: Path | None = None
+    """Its certificates, in PEM."""
+    tsa_seconds: float = 3600.0
+    """From one time-stamp to the next, at least."""
+
     @property
     def origin(self) -> str:
         """The trail's origin (C2SP tlog-checkpoint)."""
@@ -54,18 +61,31 @@ class Settings:
             topics=Path(env.get("NRM_TOPICS", "deploy/kafka/topics.toml")),
             kafka=_broker(env) if env.get("NRM_KAFKA_BOOTSTRAP") else None,
             trail_origin=env.get("NRM_TRAIL_ORIGIN", ""),
-            trail_seconds=_seconds(env.get("NRM_TRAIL_SECONDS", "1")),
+            trail_seconds=_seconds(env, "NRM_TRAIL_SECONDS", 1.0, (0.01, 60.0)),
+            tsa_url=env.get("NRM_TSA_URL", ""),
+            tsa_ca=_tsa_ca(env),
+            tsa_seconds=_seconds(env, "NRM_TSA_SECONDS", 3600.0, (1.0, 86400.0)),
         )
 
 
-def _seconds(text: str) -> float:
+def _seconds(env: Mapping[str, str], name: str, usual: float, within: tuple[float, float]) -> float:
+    least, most = within
     try:
-        found = float(text)
+        found = float(env.get(name, usual))
     except ValueError:
         found = 0.0
-    if not 0.01 <= found <= 60:
-        raise Malformed("TRAIL_SECONDS", "NRM_TRAIL_SECONDS is a number from 0.01 to 60")
+    if not least <= found <= most:
+        code = name.removeprefix("NRM_")
+        raise Malformed(code, f"{name} is a number from {least:g} to {most:g}")
     return found
+
+
+def _tsa_ca(env: Mapping[str, str]) -> Path | None:
+    address, path = env.get("NRM_TSA_URL", ""), env.get("NRM_TSA_CA", "")
+    if bool(address) != bool(path):
+        message = "NRM_TSA_URL and NRM_TSA_CA, the file of its certificates, go together"
+        raise Malformed("TSA_CA", message)
+    return Path(path) if path else None
 
 
 def _broker(env: Mapping[str, str]) -> "Broker | None":

@@ -18,7 +18,8 @@ FOREIGN = {"up", "node_filesystem_avail_bytes", "node_filesystem_size_bytes"} | 
 }
 """Series that others show: Prometheus, its client library, the node exporter."""
 PARTS = ("**You see**", "**It means**", "**Safe**", "**Do**", "**Wake**")
-CHAPTERS = {"accepting", "publishing", "feeds", "agencies", "custodian", "gateway", "witness"} | {
+CHAPTERS = {"accepting", "publishing", "feeds", "agencies", "custodian", "gateway", "trail"} | {
+    "witness",
     "failures",
     "codes-that-end-a-process",
 }
@@ -43,6 +44,8 @@ FAILURES = {
     "a hub that leaves out": ["nrmcustodiangap", "nrmgatewayblocked"],
     "feeds doubted": ["feeds-look-wrong"],
     "a log with two histories, or entries that do not hold": ["nrmtrailforked", "nrmreplayfailed"],
+    "a time-stamp authority away or wrong": ["nrmanchormissing"],
+    "a part without its keys": ["a-part-lost-its-keys"],
     "a witness that forgot": ["a-witness-lost-its-folder"],
 }
 """What the mechanism must withstand and an operator notices -> sections that speak of it."""
