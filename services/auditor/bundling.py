@@ -5,13 +5,14 @@ from types import MappingProxyType
 from typing import NamedTuple
 from uuid import UUID
 
-from domain.errors import Malformed, Refused
+from domain.errors import Malformed, Refused, Unavailable
 from domain.trail.bundle import REGISTRY, TRAIL, Bundle, Proven, Stream, streams_of
 from domain.trail.checkpoint import Checkpoint
 from domain.trail.heads import HeadMap, stream_key
 from domain.trail.merkle import inclusion_proof
 from domain.trail.proof import Proof
 from services.auditor.case import Scan
+from services.auditor.evidence import check_bundle
 from services.auditor.opening import Own, Tools, opened, own_or_its
 from services.auditor.report import Report
 from services.auditor.source import Source
@@ -31,7 +32,7 @@ def bundle(
     """Return the report on the log and the bundle; no bundle where something does not hold.
 
     `bodies` says whether the sealed records of the case are in it. `Refused` NO_SUCH_CASE when
-    the log has nothing about it, `Malformed` CASE_ID.
+    the log has nothing about it, `Malformed` CASE_ID, `Unavailable` TRAIL_CHANGED.
     """
     try:
         case_id = str(UUID(case_id))
@@ -67,7 +68,13 @@ def bundle(
         readme=enclosed.readme,
         verifier=enclosed.verifier,
     )
-    return report, made.encode()
+    data = made.encode()
+    again = check_bundle(data, own, tools, case_id, enclosed.verifier)
+    if again.findings:
+        first = again.findings[0]
+        message = f"the files changed while they were read ({first.check}); make the bundle again"
+        raise Unavailable("TRAIL_CHANGED", message)
+    return report, data
 
 
 class _Making:

@@ -31,23 +31,19 @@ class Scan:
         self._source = source
         self._checkpoint = checkpoint
         self._tools = tools
-        self._trusted = trusted
         self.keys: Keys = tools.keys(trusted.trust)
         self.replay: Replay = trusted.replay(self.keys)
 
     def go(self, streams: Sequence[bytes], report: Report) -> dict[bytes, list[Placed]]:
         """Return the entries of each stream, by its tag; what does not hold is in `report`."""
-        self.replay = self._trusted.replay(self.keys, streams)
         walk = Walk(self._source, self._checkpoint, self._tools, report)
-        walk.go(self.replay, only=streams)
-        if report.findings:
-            return {}
-        return {s: [self._placed(i) for i in self.replay.followed[s]] for s in streams}
-
-    def _placed(self, index: int) -> Placed:
-        size = self._checkpoint.size
-        data, body = self._source.entry(index, size), self._source.body(index, size)
-        return Placed(index, Item(data, Entry.decode(data), body))
+        walk.go(self.replay, only=frozenset(streams))
+        found: dict[bytes, list[Placed]] = {stream: [] for stream in streams}
+        if not report.findings:
+            for index, data, body in walk.kept:
+                item = Item(data, Entry.decode(data), body)
+                found[item.said.stream].append(Placed(index, item))
+        return found
 
 
 def case(source: Source, own: Own, tools: Tools, asked: str) -> Report:

@@ -1,7 +1,7 @@
 """Whom the auditor trusts, and the checkpoint of a trail opened under it."""
 
 import hashlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -79,9 +79,9 @@ class Trusted:
     policy: Policy
     trust: Trust
 
-    def replay(self, keys: Keys, follow: Collection[bytes] = ()) -> Replay:
-        """Return a replay before the first leaf; `follow` are streams to list."""
-        return Replay(keys=keys, notary=self.trust.notary, follow=follow)
+    def replay(self, keys: Keys) -> Replay:
+        """Return a replay before the first leaf."""
+        return Replay(keys=keys, notary=self.trust.notary)
 
 
 def own_or_its(source: Source, own: Own, report: Report) -> Trusted:

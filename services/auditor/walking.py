@@ -30,6 +30,8 @@ class Walk:
         self._checkpoint = checkpoint
         self._tools = tools
         self._report = report
+        self.kept: list[tuple[int, bytes, bytes]] = []
+        """Index, entry and body of everything in the streams that `go` was told."""
         self._waiting: deque[tuple[list[int], Callable[[], bytes]]] = deque()
         self._signed = 0
 
@@ -44,7 +46,7 @@ class Walk:
         """Take every entry, and report; the log must continue `earlier`.
 
         Signatures of the first `skip` entries are not verified; with `only`, those of these
-        streams alone.
+        streams alone, whose entries are kept.
         """
         size = self._checkpoint.size
         tree = TreeCheck(self._source, self._checkpoint, self._report, earlier)
@@ -60,8 +62,11 @@ class Walk:
             claims = []
             for index, (entry, body) in enumerate(zip(entries, bodies, strict=True), first):
                 claim = replay.take(entry, body)
-                wanted = only is None or entry[_STREAM] in only
-                if claim is not None and index >= skip and wanted:
+                if only is not None:
+                    if entry[_STREAM] not in only:
+                        continue
+                    self.kept.append((index, entry, body))
+                if claim is not None and index >= skip:
                     claims.append((index, claim))
             self._verify(claims)
             self._tools.progress(first + len(entries), size)
@@ -88,17 +93,19 @@ class Walk:
     def _tell(self, replay: Replay, skip: int) -> None:
         while self._waiting:
             self._settle()
-        if replay.state.size == self._checkpoint.size:
+        whole = replay.state.size == self._checkpoint.size
+        if whole:
             replay.finish()
         for found in replay.findings:
             self._report.find(found.check, found.message, found.index)
-        if not replay.findings:
+        if whole and not replay.findings:
             heads = len(replay.state.heads)
             self._report.holds("CHAINS", "every stream and every actor counts without gaps")
             self._report.holds(
                 "MAP", f"every EPOCH has the map of heads, of {heads} keys at the end"
             )
             self._report.holds("BODIES", "every body is the one that was signed")
-        if not any(finding.check == SIGNATURE for finding in self._report.findings):
+        self._report.findings.sort(key=lambda f: -1 if f.index is None else f.index)
+        if whole and not any(finding.check == SIGNATURE for finding in self._report.findings):
             after = f", from entry {skip} on" if skip else ""
             self._report.holds(SIGNATURE, f"{self._signed} signatures{after}")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from domain import events as ev
 from domain.approval import approval_message
-from domain.errors import Refused
+from domain.errors import Refused, Unavailable
 from domain.trail import archive
 from domain.trail.bundle import DISCLOSURES, REGISTRY, TRAIL, Bundle, Proven, Stream, manifest
 from domain.trail.checkpoint import sign
@@ -26,6 +26,7 @@ from domain.trail.proof import Proof
 from domain.trail.statement import Kind, actor_id, digest, disclosure_stream, stream_tag
 from services.auditor.bundling import bundle
 from services.auditor.opening import Own
+from services.auditor.report import Report
 from services.bootstrap.auditor import enclosed
 from tests import agencies as a
 from tests.builders import uid
@@ -310,8 +311,21 @@ def test_what_a_dishonest_hub_has_cosigned_is_found_in_the_bundle_too(
     trail.epoch()
     audited.write(tmp_path, trail)
     # The bundle is made as by somebody who does not look: nothing is found while it is made.
-    monkeypatch.setattr("services.auditor.walking.Walk._tell", lambda *_: None)
-    assert verdicts(audited.bundled(tmp_path, trail), trail) == (False, False)
+    with monkeypatch.context() as careless:
+        careless.setattr("services.auditor.walking.Walk._tell", lambda *_: None)
+        careless.setattr("services.auditor.bundling.check_bundle", lambda *_: Report(""))
+        data = audited.bundled(tmp_path, trail)
+    assert verdicts(data, trail) == (False, False)
+
+
+def test_no_bundle_is_handed_out_that_does_not_hold(
+    folder: Path, trail: SignedTrail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the files of a trail change between the audit and the proofs."""
+    other = _nodes([b"another log"] * trail.size)
+    monkeypatch.setattr("services.auditor.source.Source.nodes", lambda *_: other)
+    with pytest.raises(Unavailable, match=r"^TRAIL_CHANGED: "):
+        audited.bundled(folder, trail)
 
 
 def test_who_rotates_a_key_acts_under_the_new_one(tmp_path: Path) -> None:
