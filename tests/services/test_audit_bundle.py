@@ -4,7 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
-from base64 import b64decode
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -457,25 +457,22 @@ def test_files_and_signatures_are_checked_by_hand_with_sha256sum_and_openssl(
         (tmp_path / name).write_bytes(content)
     assert run("sha256sum", "--strict", "--quiet", "-c", "MANIFEST", cwd=tmp_path).returncode == 0
 
-    note = (tmp_path / "checkpoint").read_text()
-    text, lines = note.split("\n\n")
-    vkey = (tmp_path / "policy").read_text().splitlines()[0].split("+", 2)[2]
-    value = b64decode(lines.splitlines()[0].split(" ")[2])
-    assert openssl(tmp_path, b64decode(vkey)[1:], f"{text}\n".encode(), value[4:])
-    assert not openssl(tmp_path, b64decode(vkey)[1:], f"{text}0\n".encode(), value[4:])
+    lines = re.findall(r"^ {7}(\w.*)$", (tmp_path / "README.txt").read_text(), re.MULTILINE)
+    at = lines.index("sed '/^$/Q' checkpoint > text")
+    by_the_log, of_the_entry = lines[at : at + 5], lines[at + 5 : at + 8]
+    key_line = (tmp_path / "policy").read_text().splitlines()[0].split("+", 2)[2]
+    sig_line = (tmp_path / "checkpoint").read_text().splitlines()[4].split(" ")[2]
+    commands = "\n".join(by_the_log).replace("KEY", key_line).replace("SIG", sig_line)
+    done = run("sh", "-ec", commands, cwd=tmp_path)
+    assert done.stdout == "Signature Verified Successfully\n", done.stderr
 
-    entry = (tmp_path / "trail/000000.entry").read_bytes()
-    signed = b"nrm-trail/v1/action\n" + entry[:286]
-    assert openssl(tmp_path, public(a.POLICE), signed, entry[337:401])
-
-
-def openssl(folder: Path, public_key: bytes, message: bytes, signature: bytes) -> bool:
-    (folder / "key.der").write_bytes(bytes.fromhex("302a300506032b6570032100") + public_key)
-    (folder / "text").write_bytes(message)
-    (folder / "sig").write_bytes(signature)
-    words = "openssl pkeyutl -verify -pubin -inkey key.der -keyform DER -rawin -in text"
-    done = run(*words.split(), "-sigfile", "sig", cwd=folder)
-    return "Signature Verified Successfully" in done.stdout
+    police = b64encode(public(a.POLICE)).decode()
+    key_and_check = [line.replace("KEY", police) for line in by_the_log[1:3]] + by_the_log[4:]
+    done = run("sh", "-ec", "\n".join([*of_the_entry, *key_and_check]), cwd=tmp_path)
+    assert done.stdout == "Signature Verified Successfully\n", done.stderr
+    (tmp_path / "text").write_bytes(b"nrm-trail/v1/action\n" + bytes(286))
+    done = run("sh", "-ec", by_the_log[4], cwd=tmp_path)
+    assert "Signature Verified Successfully" not in done.stdout
 
 
 def test_the_page_in_the_bundle_says_it_in_three_languages(found: Bundle) -> None:

@@ -3,10 +3,20 @@
 import asyncio
 import shutil
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
 from typer.testing import CliRunner, Result
 
+from domain.ports import EventStore, Recorded, Refusal
+from domain.publishing import Published
+from domain.trail.checkpoint import Checkpoint
+from domain.trail.notes import Note
+from services.auditor.comparing import compare
+from services.auditor.report import Report
+from services.bootstrap import Parts, Settings
+from services.bootstrap.auditor import source_of
+from services.bootstrap.hub import event_store
 from services.cli import app
 from tests.services.running import POLICE, RAPPORTEUR, SHELTER, World, consent, referral, running
 
@@ -25,6 +35,8 @@ async def referred(world: World) -> str:
     case = await world.opened(POLICE)
     await world.done(POLICE, case, "ConsentGiven", **consent(SHELTER, "IDENTITY", "CASEWORK"))
     await world.done(POLICE, case, "ReferralSent", **referral(SHELTER))
+    refused = await world.act(POLICE, case, "CaseOpened", age_group="adult", reason="other")
+    assert refused.status == "refused"
     return case
 
 
@@ -56,6 +68,29 @@ async def test_folder_and_address_give_one_verdict_and_one_bundle(tmp_path: Path
         assert "NOT_ALLOWED" in refused.stderr
     assert audit("verify", trail, *own).exit_code == 0
     assert audit("verify-bundle", tmp_path / "http", *own).exit_code == 0
+    # What Kafka is given is what the store has, in its order; so is the trail.
+    report = Report("the trail beside the store")
+    source = source_of(str(trail), str)
+    size = Checkpoint.parse(Note.decode(source.text("checkpoint")).text).size
+    compare(source, size, StoreReader(event_store(Parts(Settings(data=data)))), report)
+    assert report.findings == []
+
+
+class StoreReader:
+    """The log of a hub's store, as its relay publishes it."""
+
+    def __init__(self, store: EventStore) -> None:
+        self._events = store.read_log(0, 10_000)
+        self._refusals = store.read_refusals(0, 10_000)
+
+    def published(self) -> Published:
+        return Published(incarnation="", position=len(self._events), refusals=len(self._refusals))
+
+    def events(self, _: Published) -> Sequence[Recorded]:
+        return self._events
+
+    def refusals(self, _: Published) -> Sequence[Refusal]:
+        return self._refusals
 
 
 async def test_destroyed_keys_change_no_verdict(tmp_path: Path) -> None:

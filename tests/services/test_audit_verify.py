@@ -95,6 +95,25 @@ def test_the_finding_names_the_entry(folder: Path, trail: SignedTrail) -> None:
     assert (found.check, found.index) == ("TILE", 5)
 
 
+def test_a_flipped_bit_in_any_file_of_a_larger_log_is_found(tmp_path: Path) -> None:
+    trail = SignedTrail()
+    trail.agency(a.POLICE)
+    for number in range(600):
+        trail.add(a.POLICE, body=b"act %d" % number)
+    trail.epoch()
+    audited.write(tmp_path, trail)
+    files = [path for path in tmp_path.rglob("*") if path.is_file() and path.parent != tmp_path]
+    assert {"tile/1/000.p/2", "tile/0/001", "tile/entries/002.p/92", "body/000"} <= {
+        path.relative_to(tmp_path).as_posix() for path in files
+    }
+    for path in files:
+        data = path.read_bytes()
+        flip(tmp_path, path.relative_to(tmp_path).as_posix(), len(data) // 2)
+        assert audited.verified(tmp_path, trail).exit_code == 1, path
+        path.write_bytes(data)
+    assert audited.verified(tmp_path, trail).exit_code == 0
+
+
 @pytest.mark.parametrize("path", FILES[1:])
 def test_a_file_cut_off_or_missing_is_told_of(folder: Path, trail: SignedTrail, path: str) -> None:
     file = folder / path
