@@ -27,8 +27,8 @@ from services.hub.lane import Categories, Lane
 from services.hub.outlook import Outlooks
 from services.hub.showing import Showing
 
-HELD_CASES = 8_000
-"""Cases held folded before most of them are let go; about 20 kB each."""
+HELD_CASES = 4_000
+"""Cases held folded before most of them are let go; about 30 kB each."""
 _DIGEST = 32
 
 

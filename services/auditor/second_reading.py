@@ -8,6 +8,7 @@ from bisect import bisect_right
 
 from domain import events as ev
 from domain.case import Case
+from domain.consent import Standing
 from domain.decision import Decision, Question, decide
 from domain.rules.world import World
 from domain.visibility import Stance, sees
@@ -24,6 +25,7 @@ class Table:
         self._at = at
         self._opens = sorted({act.opens_from for act in self._state.acts})
         self._known: dict[tuple[Seat, Category, bool, int], Decision] = {}
+        self._standings: dict[str, Standing] = {}
 
     def decision(
         self, seat: Seat, category: Category, event: ev.CaseEvent, recorded_ms: int
@@ -48,10 +50,13 @@ class Table:
         return opened if opened and visible else 0
 
     def _decide(self, question: Question) -> Decision:
+        agency = question.seat.agency
+        if agency not in self._standings:
+            self._standings[agency] = self._world.standing(agency, self._at)
         return decide(
             question,
             self._state,
-            self._world.standing(question.seat.agency, self._at),
+            self._standings[agency],
             self._world.policy.ceilings,
             self._world.policy.legal_bases,
             self._world.home,

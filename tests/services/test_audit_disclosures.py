@@ -16,13 +16,17 @@ from domain import events as ev
 from domain.audience import Audience, SeatView, Window, compile_audience
 from domain.rules import world as rules
 from domain.trail.deliveries import Delivery
+from domain.trail.tiles import WIDTH
 from domain.vocabulary import ALL_SEALED, Category, Seat
+from services.auditor import expecting
 from services.auditor.differing import DisclosureFinding
 from services.auditor.report import Report
+from services.hub import lane
 from tests import agencies as a
 from tests import builders as b
 from tests.agencies import DAY, T0, sha
 from tests.builders import CASE, CONSENT, to, uid
+from tests.domain.every_event import a_whole_case
 from tests.domain.histories import history
 from tests.trail.disclosed import MINUTE, Consistent, DisclosingHub, Told, audit, differences
 
@@ -286,6 +290,17 @@ def test_a_log_that_cannot_be_read_is_judged_up_to_there(
     assert "what follows was not judged" in found[0].message
 
 
+def test_cases_that_were_let_go_are_judged_as_before(
+    hub: DisclosingHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(expecting, "HELD_CASES", 0)
+    monkeypatch.setattr(lane, "HELD_CASES", 0)
+    hub.histories({f"case {n}": list(a_whole_case()) for n in range(12)}, every=50)
+    hub.round()
+    assert hub.trail.size > 2 * WIDTH
+    assert audited(hub, tmp_path).findings == []
+
+
 @settings(max_examples=12, deadline=None)
 @given(st.integers(0, 1 << 32))
 def test_an_honest_hub_has_no_findings_whatever_happens_in_its_cases(seed: int) -> None:
@@ -295,11 +310,11 @@ def test_an_honest_hub_has_no_findings_whatever_happens_in_its_cases(seed: int) 
 
 
 def played(hub: DisclosingHub, seed: int) -> None:
-    """Two random cases; between them an agency is suspended and comes back."""
-    hub.history("one", history(seed, 50))
+    """Random cases; between them an agency is suspended and comes back."""
+    hub.histories({"one": history(seed, 50)})
     about: dict[str, Any] = {"head": a.facts(a.SHELTER)[0].head, "agency": a.SHELTER}
     hub.fact(ev.AgencySuspended(**about, approvals=(), reason="x-inspection"))
-    hub.history("two", history(seed + 1, 50))
+    hub.histories({"two": history(seed + 1, 50), "three": history(seed + 2, 20)})
     hub.fact(ev.AgencyReinstated(**about, approvals=()))
     hub.round()
 

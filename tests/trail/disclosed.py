@@ -5,9 +5,10 @@ changes what it tells in the last moment, as its `lie` says.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 
 from adapters.sqlite.event_store import SqliteEventStore
@@ -118,17 +119,17 @@ class DisclosingHub:
         self.trail.fact(event)
         self._take(*self.trail.leaves[-1])
 
-    def history(self, label: str, history: History, every: int = 5) -> None:
-        """Record what the rules let in of a history, as a case of its own, in rounds."""
-        case_id, known = uid(label), dict[str, str]()
-        for n, (event, at) in enumerate(history):
-            event_id = known[event.head.event_id] = uid(f"{label} {n}")
-            head = replace(event.head, case_id=case_id, event_id=event_id)
-            event = named(replace(event, head=head), label)  # noqa: PLW2901 - the same, renamed
-            if isinstance(event, ev.PersonIdentityCorrected):
-                event = replace(event, corrects=known.get(event.corrects, event.corrects))  # noqa: PLW2901
-            self.act(event, at)
-            if n % every == every - 1:
+    def histories(self, told: Mapping[str, History], every: int = 5) -> None:
+        """Record what the rules let in of histories, each as the case of its label, by turns."""
+        turns = zip_longest(
+            *([(label, n, *one) for n, one in enumerate(h)] for label, h in told.items())
+        )
+        for number, (label, n, event, at) in enumerate(
+            one for turn in turns for one in turn if one
+        ):
+            head = replace(event.head, case_id=uid(label), event_id=uid(f"{label} {n}"))
+            self.act(named(replace(event, head=head), label), at)
+            if number % every == every - 1:
                 self.round()
 
     def project(self) -> Told:
