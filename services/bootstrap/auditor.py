@@ -11,7 +11,7 @@ from adapters.signature_pool import SignaturePool
 from adapters.signing import Ed25519Signing
 from adapters.trail_files import FolderTrailFiles
 from adapters.trail_source import AgencyTokens, FolderSource, HttpSource
-from domain.errors import Malformed, Unavailable
+from domain.errors import Malformed, Refused
 from domain.standing import Key, Period
 from domain.trail import archive
 from domain.trail.replay import Keys
@@ -82,15 +82,20 @@ class PathStateFile:
 
     def __init__(self, path: Path) -> None:
         """Keep it at `path`, which need not exist."""
-        self._files, self._name = FolderTrailFiles(path.parent), path.name
+        self._path = path
 
     def read(self) -> bytes | None:
         """Return what was kept."""
-        return self._files.read(self._name)
+        try:
+            return self._path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as e:
+            raise Malformed("STATE", f"{self._path} cannot be read: {e.strerror}") from e
 
     def write(self, data: bytes) -> None:
-        """Keep `data`."""
-        self._files.write({self._name: data})
+        """Keep `data`; durable when it returns."""
+        FolderTrailFiles(self._path.parent).write({self._path.name: data})
 
 
 def state_file(path: Path | None) -> StateFile | None:
@@ -133,8 +138,8 @@ def _file(path: Path | None) -> bytes | None:
 
 
 def write_new(path: Path, data: bytes) -> None:
-    """Write a file that people take away; `Unavailable` OUTPUT when it cannot be written."""
+    """Write a file that people take away; `Refused` OUTPUT when it cannot be written."""
     try:
         path.write_bytes(data)
     except OSError as e:
-        raise Unavailable("OUTPUT", f"{path} cannot be written: {e.strerror}") from e
+        raise Refused("OUTPUT", f"{path} cannot be written: {e.strerror}") from e

@@ -54,6 +54,16 @@ def test_without_copies_of_ones_own_the_report_says_so(folder: Path) -> None:
     assert "trust.json came with what is audited" in done.stdout
 
 
+def test_what_held_is_remembered_in_a_file_of_any_name(
+    folder: Path, own: list[str], tmp_path: Path
+) -> None:
+    words = ("verify", folder, *own, "--state", tmp_path / ".held")
+    assert "SIGNATURE: 11 signatures\n" in audit(*words).stdout
+    again = audit(*words)
+    assert again.exit_code == 0
+    assert "SIGNATURE: 0 signatures, from entry 14 on" in again.stdout
+
+
 def test_a_finding_names_check_and_entry_and_exits_with_1(
     trail: SignedTrail, own: list[str], tmp_path: Path
 ) -> None:
@@ -109,6 +119,8 @@ def test_a_bundle_is_written_and_verified(folder: Path, own: list[str], tmp_path
         (["case", "{folder}", "no case"], "CASE_ID"),
         (["bundle", "{folder}", "no case", "-o", "out"], "CASE_ID"),
         (["bundle", "{folder}", "00000000-0000-4000-8000-000000000000", "-o", "o"], "NO_SUCH_CASE"),
+        (["bundle", "{folder}", CASE, "-o", "{folder}/no/such/folder"], "OUTPUT"),
+        (["verify", "{folder}", "--state", "{folder}"], "STATE"),
         (["verify-bundle", "no-such-file"], "UNREADABLE"),
         (["verify-bundle", "{folder}/tile/0/000.p/14"], "ARCHIVE"),
     ],
