@@ -37,7 +37,12 @@ def source_of(where: str, token: Callable[[], str]) -> Source:
 
 
 def agency_token(parts: Parts, agency: str, where: str) -> Callable[[], str]:
-    """Return what gets access tokens from the hub that serves the trail at the address `where`."""
+    """Return what gets access tokens from the hub that serves the trail at the address `where`.
+
+    `Malformed` AGENCY_KEYS when the agency's keys do not lie here.
+    """
+    if not parts.has_keys(agency):
+        raise Malformed("AGENCY_KEYS", "say --as with an agency whose keys lie in --data")
     part = f"gateways/{agency}"
     public, seed = parts.public_key(part), parts.secret(part, "signing")
     hub = where.rstrip("/").removesuffix(_TRAIL)

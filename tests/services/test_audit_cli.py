@@ -116,6 +116,7 @@ def test_a_bundle_is_written_and_verified(folder: Path, own: list[str], tmp_path
         (["verify", "{folder}", "--trust", "{folder}/policy"], "TRUST"),
         (["verify", "{folder}", "--state", "{folder}/policy"], "STATE"),
         (["verify", "{folder}", "--kafka", "--data", "{folder}/none"], "KAFKA_BOOTSTRAP"),
+        (["verify", "http://127.0.0.1:9/trail", "--as", "x", "--data", "{folder}"], "AGENCY_KEYS"),
         (["case", "{folder}", "no case"], "CASE_ID"),
         (["bundle", "{folder}", "no case", "-o", "out"], "CASE_ID"),
         (["bundle", "{folder}", "00000000-0000-4000-8000-000000000000", "-o", "o"], "NO_SUCH_CASE"),
