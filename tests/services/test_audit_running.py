@@ -13,12 +13,14 @@ from domain.publishing import Published
 from domain.trail.checkpoint import Checkpoint
 from domain.trail.notes import Note
 from services.auditor.comparing import compare
+from services.auditor.opening import Own
 from services.auditor.report import Report
 from services.bootstrap import Parts, Settings
 from services.bootstrap.auditor import source_of
 from services.bootstrap.hub import event_store
 from services.cli import app
 from tests.services.running import POLICE, RAPPORTEUR, SHELTER, World, consent, referral, running
+from tests.trail.audited import court_finds
 
 
 def audit(*words: str | Path) -> Result:
@@ -68,6 +70,8 @@ async def test_folder_and_address_give_one_verdict_and_one_bundle(tmp_path: Path
         assert "NOT_ALLOWED" in refused.stderr
     assert audit("verify", trail, *own).exit_code == 0
     assert audit("verify-bundle", tmp_path / "http", *own).exit_code == 0
+    pins = Own(policy=(trail / "policy").read_bytes(), trust=(trail / "trust.json").read_bytes())
+    assert court_finds((tmp_path / "http").read_bytes(), pins) == ""
     # What Kafka is given is what the store has, in its order; so is the trail.
     report = Report("the trail beside the store")
     source = source_of(str(trail), str)
