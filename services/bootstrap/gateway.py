@@ -1,5 +1,7 @@
 """The wiring of an agency's gateway, and of those who speak to one."""
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +11,8 @@ from adapters.notes import NoteVerifier
 from adapters.sealing import Box
 from adapters.sqlite.gateway_store import SqliteGatewayStore
 from adapters.sqlite.gateway_trail import SqliteGatewayTrail
+from domain.errors import Refused
+from domain.gateway_trail import GatewayTrail
 from domain.ports import HubLink
 from domain.secret import Secret
 from services.bootstrap.parts import COORDINATOR, CUSTODIAN, REGISTRARS, Parts, now_ms
@@ -92,6 +96,16 @@ def build_gateway(
         links=(hub, custodian, trail_link),
         vitals=gateway_vitals(gateway, store, hub, custodian),
     )
+
+
+@contextmanager
+def kept_trail(parts: Parts, agency: str) -> Iterator[GatewayTrail]:
+    """Give what the gateway of `agency` keeps of the trail; `Refused` NO_GATEWAY if none does."""
+    path = parts.settings.data / _part(agency) / "gateway.db"
+    if not path.exists():
+        raise Refused("NO_GATEWAY", f"{path} is missing: no gateway of this agency ran here")
+    with closing(SqliteGatewayStore(str(path))) as store:
+        yield SqliteGatewayTrail(store.file)
 
 
 def _watch(

@@ -14,6 +14,7 @@ from services.cli.disclosed import auditing
 from services.cli.processes import processes
 from services.cli.running import demo, run
 from services.cli.topics import topics_app
+from services.cli.trail import trail_app
 from services.cli.witness import witness, witness_keys
 
 app = typer.Typer(
@@ -31,6 +32,7 @@ app.add_typer(feed_app, name="feed")
 app.add_typer(agency_app, name="agency")
 app.add_typer(audit_app, name="audit")
 app.add_typer(topics_app, name="topics")
+app.add_typer(trail_app, name="trail")
 
 
 def main() -> None:

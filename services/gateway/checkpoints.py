@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
-from domain.errors import Malformed, NotAuthentic, Refused, Unavailable
+from domain.errors import NotAuthentic, Unavailable
 from domain.gateway_trail import SPLIT_VIEW, Alarm, GatewayTrail, Seen, TrailLink
 from domain.trail.checkpoint import Checkpoint
 from domain.trail.entry import Epoch
@@ -21,7 +21,7 @@ from domain.trail.merkle import (
     consistency_proof,
     leaf,
 )
-from domain.trail.notes import Note, NoteVerifying
+from domain.trail.notes import NoteVerifying
 from domain.trail.proof import Proof
 from domain.trail.quorum import NONE, Policy, Witnessed, open_checkpoint
 from domain.trail.tiles import TileNodes
@@ -173,20 +173,3 @@ class Checkpoints:
         if data is None:
             raise Unavailable("TRAIL_TILE", f"the log does not show {path}; ask again")
         return data
-
-
-def settled(trail: GatewayTrail, number: int, follow: str) -> Seen | None:
-    """Return the checkpoint to follow after split view `number`; None to stay with the one seen.
-
-    `follow` is `seen` or `shown`; `Refused` NO_SUCH_ALARM, `Malformed` FOLLOW for anything else.
-    """
-    alarm = next((a for a in trail.alarms(evidence=True) if a.number == number), None)
-    if alarm is None:
-        raise Refused("NO_SUCH_ALARM", f"there is no alarm {number}")
-    if alarm.code != SPLIT_VIEW or follow == "seen":
-        return None
-    if follow != "shown":
-        raise Malformed("FOLLOW", "say --follow seen or --follow shown")
-    note = alarm.evidence["shown.checkpoint"]
-    _, size, root = Checkpoint.parse(Note.decode(note).text)
-    return Seen(size, root, note)

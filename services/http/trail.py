@@ -33,6 +33,7 @@ _GROUPS = r"(?:x[0-9]{3}/)*[0-9]{3}"
 _PARTIAL = r"(?:\.p/[1-9][0-9]{0,2})?"
 _HASHES = re.compile(rf"[0-9]{{1,2}}/{_GROUPS}{_PARTIAL}")
 _BUNDLE = re.compile(rf"{_GROUPS}{_PARTIAL}")
+_ANCHOR = re.compile(r"[1-9][0-9]{0,18}\.(?:checkpoint|tsr)")
 _ENTRIES = "entries/"
 _SIGNED = msgspec.json.Decoder(SignedStatement)
 _AFTER = {"after": "Number in the stream to begin with, 0 by default."}
@@ -62,6 +63,7 @@ def trail_endpoints(parts: TrailParts) -> list[Endpoint]:
         get("/trail/log.vkey", face.vkey, **text),
         get("/trail/trust.json", face.trust, media="application/json"),
         get("/trail/tile/{path:path}", face.tile, public=True, media=BINARY),
+        get("/trail/anchors/{name}", face.anchor, public=True, media=BINARY),
         get("/trail/body/{path:path}", face.bodies, media=BINARY),
         get("/trail/streams/{stream}", face.streamed, list[int]),
         get("/trail/receipts/{stream}/{digest}", face.receipt, Receipt),
@@ -103,6 +105,15 @@ class _Face:
                 return await self._file(f"tile/{path}", BINARY, _FOREVER)
         elif _HASHES.fullmatch(path):
             return await self._file(f"tile/{path}", BINARY, _FOREVER)
+        return Response(status_code=404)
+
+    async def anchor(self, request: Request) -> Response:
+        """Return a time-stamp, the checkpoint it is about, or the list of all of them."""
+        name = request.path_params["name"]
+        if name == "index":
+            return await self._file(f"anchors/{name}", TEXT, _NOW)
+        if _ANCHOR.fullmatch(name):
+            return await self._file(f"anchors/{name}", BINARY, _FOREVER)
         return Response(status_code=404)
 
     async def bodies(self, request: Request) -> Response:

@@ -1,0 +1,48 @@
+"""What people do with an alarm of the trail: hand on its proof, and decide."""
+
+from collections.abc import Iterator
+
+from domain.errors import Malformed, Refused
+from domain.gateway_trail import SPLIT_VIEW, GatewayTrail, Seen
+from domain.trail.checkpoint import Checkpoint
+from domain.trail.notes import Note
+
+FOLLOW = ("seen", "shown")
+"""After a split view: stay with the log seen first, or go on with the one shown then."""
+_PAGE = 500
+
+
+def decide(trail: GatewayTrail, number: int, decided: str, follow: str = "") -> None:
+    """Note what was `decided` about an alarm, and by whom; checkpoints are taken again.
+
+    `Refused` NO_SUCH_ALARM, or `Malformed` FOLLOW when a split view does not say which log to
+    `follow`, or something else does.
+    """
+    alarm = next((a for a in trail.alarms(evidence=True) if a.number == number), None)
+    if alarm is None:
+        raise Refused("NO_SUCH_ALARM", f"there is no alarm {number}")
+    if (alarm.code == SPLIT_VIEW) != (follow in FOLLOW) or (follow and follow not in FOLLOW):
+        raise Malformed("FOLLOW", "a split view, and nothing else, takes --follow seen or shown")
+    seen = None
+    if follow == "shown":
+        note = alarm.evidence["shown.checkpoint"]
+        _, size, root = Checkpoint.parse(Note.decode(note).text)
+        seen = Seen(size, root, note)
+    trail.decide(number, decided, seen)
+
+
+def exported(trail: GatewayTrail) -> Iterator[tuple[str, bytes]]:
+    """Yield (path, content) of what an agency hands on: receipts, checkpoint, proofs of alarms."""
+    after = 0
+    while page := trail.receipts(after, _PAGE):
+        for number, receipt in page:
+            yield f"receipts/{number}.entry", receipt.entry
+            yield f"receipts/{number}.tlog-proof", receipt.proof.encode()
+        after = page[-1][0]
+    if seen := trail.seen():
+        yield "checkpoint", seen.note
+    for alarm in trail.alarms(evidence=True):
+        said = f"{alarm.code}\n{alarm.about}\n{alarm.raised_ms}\n{alarm.decided}\n"
+        yield f"alarm-{alarm.number}/alarm.txt", said.encode()
+        for name, data in alarm.evidence.items():
+            yield f"alarm-{alarm.number}/{name}", data

@@ -1,0 +1,192 @@
+"""The contract of `GatewayTrail`: what proves something is kept, once, and found again."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+
+from adapters.sqlite.gateway_store import SqliteGatewayStore
+from adapters.sqlite.gateway_trail import SqliteGatewayTrail
+from domain.errors import Refused
+from domain.gateway_trail import Alarm, Arrived, Confirmation, GatewayTrail, Lane, Seen
+from domain.notary import Receipt, SignedStatement
+from domain.trail.merkle import Range, leaf
+from domain.trail.statement import digest
+from tests.agencies import sha
+from tests.builders import CASE, uid
+from tests.contracts.making import statement
+from tests.contracts.test_gateway_store import outgoing, result
+
+SEEN = Seen(9, sha("root"), b"note")
+LANE, OTHER = Lane("protection_support", 3), Lane("monitoring", 3)
+ALARM = Alarm(code="SPLIT_VIEW", about="two", raised_ms=5, evidence={"b": b"2", "a": b"1"})
+
+
+class Kept:
+    """The store of a gateway, and what it keeps of the trail in the same file."""
+
+    def __init__(self, path: str) -> None:
+        self.store = SqliteGatewayStore(path)
+        self.trail: GatewayTrail = SqliteGatewayTrail(self.store.file)
+
+    def close(self) -> None:
+        self.store.close()
+
+
+@pytest.fixture
+def opens(tmp_path: Path) -> Iterator[Callable[[], Kept]]:
+    """Return what opens the one file, as a process that starts anew does."""
+    with ExitStack() as stack:
+        path = str(tmp_path / "gateway.db")
+        yield lambda: stack.enter_context(closing(Kept(path)))
+
+
+@pytest.fixture
+def kept(opens: Callable[[], Kept]) -> Kept:
+    return opens()
+
+
+@pytest.fixture
+def trail(kept: Kept) -> GatewayTrail:
+    return kept.trail
+
+
+def arrived(seq: int, lane: Lane = LANE, case: str = CASE) -> Arrived:
+    return Arrived(lane, seq, case, leaf(f"{lane} {seq}".encode()), 100 + seq)
+
+
+def confirmation(seq: int) -> Confirmation:
+    signed = SignedStatement(
+        statement=statement(f"receipt {seq}", seq=seq), signature=2 * sha("s"), body=sha("leaf")
+    )
+    return Confirmation(seq=seq, signed=signed)
+
+
+def test_an_empty_store_knows_nothing(trail: GatewayTrail) -> None:
+    assert (trail.seen(), trail.reader_head(), trail.oldest_unproven_ms()) == (None, None, None)
+    found = trail.alarms(), trail.unproven(0, 9), trail.receipts(0, 9), trail.open_lanes()
+    assert [list(some) for some in found] == [[], [], [], []]
+    assert (trail.newest_of(LANE), trail.proven(LANE)) == (0, Range())
+    assert (list(trail.unconfirmed(9)), list(trail.confirmations(9))) == ([], [])
+    assert set(trail.counts().values()) == {0}
+
+
+def test_the_newest_checkpoint_replaces_the_older(
+    trail: GatewayTrail, opens: Callable[[], Kept]
+) -> None:
+    trail.see(SEEN._replace(size=4))
+    trail.see(SEEN)
+    assert opens().trail.seen() == SEEN
+
+
+def test_an_alarm_is_kept_once_with_what_proves_it(
+    trail: GatewayTrail, opens: Callable[[], Kept]
+) -> None:
+    assert trail.alarm(ALARM)
+    assert not trail.alarm(ALARM)
+    again = opens().trail
+    assert [(a.number, a.code, a.about, a.raised_ms) for a in again.alarms()] == [
+        (1, "SPLIT_VIEW", "two", 5)
+    ]
+    assert dict(again.alarms(evidence=True)[0].evidence) == dict(ALARM.evidence)
+    assert trail.counts()["trail_alarms"] == 1
+
+
+def test_an_alarm_is_decided_once_and_names_who_did(trail: GatewayTrail) -> None:
+    trail.see(SEEN)
+    trail.alarm(ALARM)
+    trail.decide(1, "somebody: because", SEEN._replace(size=2))
+    assert (trail.alarms()[0].decided, trail.counts()["trail_alarms"]) == ("somebody: because", 0)
+    assert trail.seen() == SEEN._replace(size=2)
+    for number in (1, 2):
+        with pytest.raises(Refused) as caught:
+            trail.decide(number, "somebody else: because")
+        assert caught.value.code == "NO_SUCH_ALARM"
+
+
+def test_an_alarm_within_a_block_is_part_of_it(kept: Kept) -> None:
+    def alarmed(then: int) -> None:
+        with kept.store.together(durable=False):
+            kept.trail.alarm(ALARM)
+            assert 1 / then
+
+    with pytest.raises(ZeroDivisionError):
+        alarmed(0)
+    assert list(kept.trail.alarms()) == []
+    alarmed(1)
+    assert len(kept.trail.alarms()) == 1
+
+
+def test_an_action_waits_for_its_receipt_from_its_answer_on(kept: Kept) -> None:
+    kept.store.enqueue([outgoing(0), outgoing(1), outgoing(2)], [], [])
+    first, second, _ = kept.store.queued(3)
+    assert list(kept.trail.unproven(0, 9)) == []
+    refused = result(second, "refused", code="CONSENT_MISSING", recorded_ms=50)
+    kept.store.settle([(first, result(first)), (second, refused)], [], [])
+
+    waiting = kept.trail.unproven(0, 9)
+    assert [(o.statement, o.code, o.recorded_ms) for o in waiting] == [
+        (first.action.statement, "", 40),
+        (second.action.statement, "CONSENT_MISSING", 50),
+    ]
+    assert [o.statement for o in kept.trail.unproven(first.number, 9)] == [second.action.statement]
+    assert kept.trail.oldest_unproven_ms() == 40
+
+    receipt = Receipt(entry=b"entry", proof="proof")
+    kept.trail.prove(first.number, receipt)
+    assert list(kept.trail.receipts(0, 9)) == [(first.number, receipt)]
+    assert [o.number for o in kept.trail.unproven(0, 9)] == [second.number]
+    counts = kept.trail.counts()
+    assert (counts["receipts"], counts["receipts_waiting"]) == (1, 1)
+
+
+def test_entries_are_kept_in_the_order_of_their_lane_and_stay_as_they_are(
+    trail: GatewayTrail,
+) -> None:
+    trail.arrived([arrived(2), arrived(1), arrived(1, OTHER)])
+    trail.arrived([arrived(1)._replace(leaf=sha("other")), arrived(4)])
+    assert [e.seq for e in trail.entries(LANE, 0, 9)] == [1, 2, 4]
+    assert list(trail.entries(LANE, 0, 1)) == [arrived(1)]
+    assert [trail.newest_of(lane) for lane in (LANE, OTHER)] == [4, 1]
+
+
+def test_a_lane_is_open_until_all_of_it_is_proven(trail: GatewayTrail) -> None:
+    trail.arrived([arrived(1), arrived(2)])
+    assert list(trail.open_lanes()) == [LANE]
+    whole = Range().extend([arrived(1).leaf, arrived(2).leaf])
+    trail.extend(LANE, Range().append(arrived(1).leaf))
+    assert trail.counts()["feed_entries_unproven"] == 1
+    trail.extend(LANE, whole)
+    assert (list(trail.open_lanes()), trail.proven(LANE)) == ([], whole)
+    trail.arrived([arrived(3)])
+    assert trail.proven(LANE) == whole
+
+
+def test_what_is_proven_and_held_is_confirmed_once(trail: GatewayTrail) -> None:
+    other = arrived(3, case=uid("another case"))
+    trail.arrived([arrived(1), arrived(2, case=""), other, arrived(4)])
+    trail.extend(LANE, Range().extend([sha("1"), sha("2"), sha("3")]))
+    assert {e.seq for e in trail.unconfirmed(9)} == {1, 3}
+    trail.confirm(confirmation(0), [arrived(1)])
+    assert list(trail.unconfirmed(9)) == [other]
+
+
+def test_receipts_wait_in_order_until_they_are_acknowledged(
+    trail: GatewayTrail, opens: Callable[[], Kept]
+) -> None:
+    for seq in range(3):
+        trail.confirm(confirmation(seq), [])
+    trail.acknowledged(0)
+    again = opens().trail
+    assert list(again.confirmations(9)) == [confirmation(1), confirmation(2)]
+    assert again.counts()["confirmations_waiting"] == 2
+    assert again.reader_head() == (2, digest(confirmation(2).signed.statement))
+
+
+def test_receipts_signed_anew_take_the_place_of_the_old(trail: GatewayTrail) -> None:
+    for seq in range(3):
+        trail.confirm(confirmation(seq), [])
+    trail.acknowledged(0)
+    trail.resign([1, 2], [confirmation(7), confirmation(8)])
+    assert [c.seq for c in trail.confirmations(9)] == [7, 8]

@@ -1,0 +1,231 @@
+"""A gateway proves that its feeds are whole, and names what was withheld, added or altered."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from domain.errors import Malformed, Refused
+from domain.feed import lane_of
+from domain.gateway_trail import Lane
+from domain.messages import FeedItem
+from domain.trail.merkle import Range
+from services.gateway.deliveries import EVERY_MS, LIMIT_MS, delivery_of
+from tests.builders import uid
+from tests.services import notary_witnesses
+from tests.services.gateway_trail import PURPOSE, Watched, disclosed
+from tests.services.notary_world import NotaryWorld
+
+SHELTER = "gb-shelter"
+LANE = Lane(PURPOSE, lane_of(uid("case")))
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[NotaryWorld]:
+    made = NotaryWorld(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def shelter(world: NotaryWorld) -> Watched:
+    made = Watched(world, SHELTER)
+    made.deliveries.purposes.add(PURPOSE)
+    return made
+
+
+async def compare(shelter: Watched) -> None:
+    """Look at the published checkpoint, and at every lane."""
+    await shelter.checkpoints.poll()
+    shelter.world.now += EVERY_MS
+    await shelter.deliveries.check()
+
+
+def named(code: str, seq: int) -> list[tuple[str, str]]:
+    return [(code, f"seat {SHELTER}/{LANE}, number {seq}")]
+
+
+async def test_what_arrived_is_proven_whole_under_a_checkpoint(
+    world: NotaryWorld, shelter: Watched
+) -> None:
+    served = disclosed(world, SHELTER, 5)
+    shelter.took(*served[:3])
+    shelter.took(*served[3:])
+    world.published()
+    await compare(shelter)
+    leaves = [delivery_of(SHELTER, PURPOSE, item).leaf for item, _ in served]
+    assert shelter.trail.proven(LANE) == Range().extend(leaves)
+    assert shelter.alarms() == []
+
+
+async def test_a_feed_that_is_ahead_of_the_trail_or_behind_it_is_proven_later(
+    world: NotaryWorld, shelter: Watched
+) -> None:
+    first = disclosed(world, SHELTER, 2)
+    world.published()
+    second = disclosed(world, SHELTER, 2)
+    shelter.took(*first, *second)
+    await compare(shelter)
+    assert shelter.trail.proven(LANE).size == 2
+
+    third = disclosed(world, SHELTER, 2)
+    world.published()
+    shelter.hub.items = (third[0][0],)  # the page after the cursor has it
+    await compare(shelter)
+    shelter.took(*third)
+    await compare(shelter)
+    assert (shelter.trail.proven(LANE).size, shelter.alarms()) == (6, [])
+
+
+@pytest.mark.parametrize("missing", [0, 2, 4], ids=["first", "middle", "newest"])
+async def test_an_entry_that_the_hub_withheld_is_named(
+    world: NotaryWorld, shelter: Watched, missing: int
+) -> None:
+    served = disclosed(world, SHELTER, 5)
+    shelter.took(*(s for i, s in enumerate(served) if i != missing))
+    world.published()
+    for _ in range(2):
+        await compare(shelter)
+    assert shelter.alarms() == named("FEED_WITHHELD", missing + 1)
+
+
+async def test_a_whole_feed_that_the_hub_withheld_is_named(
+    world: NotaryWorld, shelter: Watched
+) -> None:
+    disclosed(world, SHELTER, 3)
+    world.published()
+    await compare(shelter)
+    assert shelter.alarms() == named("FEED_WITHHELD", 1)
+
+
+async def test_a_seat_that_is_closed_accuses_nobody(world: NotaryWorld, shelter: Watched) -> None:
+    disclosed(world, SHELTER)
+    world.published()
+    shelter.hub.refuses = Refused("PURPOSE_NOT_MANDATED", "the agency has no seat")
+    await compare(shelter)
+    assert shelter.alarms() == []
+
+
+async def test_an_entry_that_no_disclosure_lists_is_named_once_checkpoints_go_on_without_it(
+    world: NotaryWorld, shelter: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a hub that serves an entry which it never put into the feed that the trail has."""
+    (last,) = disclosed(world, SHELTER)
+    added = replace(last[0], seq=2), last[1]
+    shelter.took(last, added)
+    world.published()
+    await compare(shelter)
+    assert shelter.alarms() == []
+
+    later_s = (world.now + LIMIT_MS) // 1000 + 1
+    monkeypatch.setattr(notary_witnesses, "AT_S", later_s)
+    world.now += LIMIT_MS + 60_000
+    world.publishing.step()
+    await compare(shelter)
+    assert shelter.alarms() == named("FEED_UNRECORDED", 2)
+    assert shelter.trail.proven(LANE).size == 1
+
+
+ALTERED: dict[str, Callable[[FeedItem], FeedItem]] = {
+    "wider than granted": lambda i: replace(i, granted=("IDENTITY", "CONTACT", "HEALTH")),
+    "narrower": lambda i: replace(i, granted=()),
+    "other basis": lambda i: replace(i, basis="c-2"),
+    "supersedes": lambda i: replace(i, supersedes=1),
+    "other event": lambda i: replace(i, event=replace(i.event, statement=bytes(286))),
+}
+
+
+@pytest.mark.parametrize("alter", ALTERED.values(), ids=ALTERED)
+@pytest.mark.parametrize("place", [1, 3])
+async def test_an_entry_that_was_recorded_otherwise_is_named(
+    world: NotaryWorld, shelter: Watched, alter: Callable[[FeedItem], FeedItem], place: int
+) -> None:
+    served = disclosed(world, SHELTER, 5)
+    served[place] = alter(served[place][0]), served[place][1]
+    shelter.took(*served)
+    world.published()
+    for _ in range(2):
+        await compare(shelter)
+    assert shelter.alarms() == named("FEED_DIFFERS", place + 1)
+    assert shelter.trail.proven(LANE).size == 0
+
+
+async def test_another_entry_under_a_number_that_was_taken_is_named(
+    world: NotaryWorld, shelter: Watched
+) -> None:
+    (served,) = disclosed(world, SHELTER)
+    shelter.took(served)
+    shelter.took(served)
+    assert shelter.alarms() == []
+    shelter.took((replace(served[0], basis="c-9"), served[1]))
+    assert shelter.alarms() == named("FEED_REWRITTEN", 1)
+
+
+async def test_a_feed_that_lost_what_was_proven_is_named(
+    tmp_path: Path, world: NotaryWorld, shelter: Watched
+) -> None:
+    """Given a feed proven whole, when a later checkpoint has less of it."""
+    shelter.took(*disclosed(world, SHELTER, 3))
+    world.published()
+    await compare(shelter)
+    shelter.trail.extend(LANE, shelter.trail.proven(LANE).append(bytes(32)))
+    await compare(shelter)
+    assert shelter.alarms() == named("FEED_SHRUNK", 4)
+
+
+@pytest.mark.parametrize("changes", [{"lane": 8}, {"lane": -1}, {"seq": 0}, {"supersedes": -1}])
+async def test_an_entry_without_a_place_is_left_out(
+    world: NotaryWorld, shelter: Watched, changes: dict[str, Any]
+) -> None:
+    ((item, case),) = disclosed(world, SHELTER)
+    with pytest.raises(Malformed):
+        delivery_of(SHELTER, PURPOSE, replace(item, **changes))
+    shelter.took((replace(item, **changes), case))
+    assert shelter.trail.newest_of(LANE) == 0
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 4), st.booleans(), st.booleans()), max_size=6), st.data())
+async def test_whenever_pages_and_checkpoints_come_an_honest_feed_is_proven_and_no_other(
+    rounds: list[tuple[int, bool, bool]], data: st.DataObject
+) -> None:
+    """Each round discloses, and maybe publishes, and maybe lets the gateway take what waits."""
+    with tempfile.TemporaryDirectory() as folder:
+        world = NotaryWorld(Path(folder))
+        shelter = Watched(world, SHELTER)
+        shelter.deliveries.purposes.add(PURPOSE)
+        served: list[tuple[FeedItem, str]] = []
+        taken = 0
+        for count, publishes, takes in rounds:
+            served += disclosed(world, SHELTER, count)
+            if publishes:
+                world.published()
+            shelter.hub.items = tuple(item for item, _ in served[taken:])
+            if takes:
+                shelter.took(*served[taken:])
+                taken, shelter.hub.items = len(served), ()
+            if world.files.read("checkpoint"):
+                await compare(shelter)
+        assert shelter.alarms() == []
+        if served:
+            changed = data.draw(st.integers(taken, len(served)), label="changed")
+            rest = [
+                (replace(item, basis="c-2") if n == changed else item, case)
+                for n, (item, case) in enumerate(served)
+            ]
+            shelter.took(*rest[taken:])
+            shelter.hub.items = ()
+            world.published()
+            await compare(shelter)
+            honest = changed == len(served)
+            assert shelter.alarms() == ([] if honest else named("FEED_DIFFERS", changed + 1))
+            if honest:
+                leaves = [delivery_of(SHELTER, PURPOSE, item).leaf for item, _ in served]
+                assert shelter.trail.proven(LANE) == Range().extend(leaves)
+        shelter.store.close()
+        world.close()
