@@ -7,6 +7,7 @@ hub goes on accepting: a referral must not be lost because a witness is.
 import asyncio
 import logging
 import socket
+import sys
 from collections.abc import Mapping
 
 from domain.trail.notes import VerifierKey
@@ -20,6 +21,8 @@ from services.worker import Worker
 
 WITNESSES = PLAIN, REPLAYING = "custodian", "rapporteur"
 """The bodies whose witnesses must both cosign; the second looks at every entry first."""
+SWITCH_SECONDS = 0.001
+"""For so long at most a thread keeps the interpreter while the event loop wants it."""
 log = logging.getLogger(__name__)
 
 
@@ -45,6 +48,7 @@ class OwnTrail:
 
     def start(self, faces: Faces) -> None:
         """Serve the witnesses and let the notary work."""
+        sys.setswitchinterval(SWITCH_SECONDS)
         workers = [self.notary.sequencing, self.notary.publishing]
         for name, witness in self.witnesses.items():
             faces.serve(self._sockets[name], witness_app(witness.face))

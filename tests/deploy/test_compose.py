@@ -9,6 +9,7 @@ import yaml
 
 from services.local.properties import Node, Ports
 from tests.deploy.tools import DEPLOY, IMAGE, run
+from tests.metrics_page import PROCESSES
 
 
 def compose() -> dict[str, Any]:
@@ -66,7 +67,7 @@ def test_compose_declares_no_secret_that_nobody_uses() -> None:
 @pytest.mark.parametrize(
     ("network", "allowed"),
     [
-        ("database", {"database", "hub-1", "hub-2", "relay", "feed-relay", "clocks"}),
+        ("database", {"database", "hub-1", "hub-2", "relay", "feed-relay", "notary", "clocks"}),
         ("brokers", {"kafka-1", "kafka-2", "kafka-3", "relay", "feed-relay"}),
         ("hubs", {"hub-1", "hub-2", "proxy", "prometheus"}),
     ],
@@ -80,9 +81,7 @@ def test_a_network_reaches_those_alone_who_need_it(network: str, allowed: set[st
 
 def test_compose_runs_every_process() -> None:
     commands = {s["command"][0] for s in SERVICES.values() if s["image"] == IMAGE}
-    assert commands == {
-        *("hub", "relay", "feed-relay", "projector", "clocks", "custodian", "gateway")
-    }
+    assert commands == set(PROCESSES)
 
 
 def test_the_proxy_keeps_to_itself_what_names_the_agencies() -> None:

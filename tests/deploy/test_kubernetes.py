@@ -84,7 +84,7 @@ def test_pods_reach_nobody_unless_a_policy_says_so() -> None:
     assert nothing == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     to_database = policies["to-database"]["spec"]["podSelector"]["matchLabels"]
     reach = {w for w in WORKLOADS if to_database.items() <= pod(w)["metadata"]["labels"].items()}
-    assert reach == {"hub", "relay", "feed-relay", "projector", "coordinator"}
+    assert reach == {"hub", "relay", "feed-relay", "projector", "notary", "coordinator"}
     to_brokers = policies["to-brokers"]["spec"]["podSelector"]["matchLabels"]
     reach = {w for w in WORKLOADS if to_brokers.items() <= pod(w)["metadata"]["labels"].items()}
     assert reach == {"relay", "feed-relay", "projector"}

@@ -46,6 +46,7 @@ FAILURES = {
     "a log with two histories, or entries that do not hold": ["nrmtrailforked", "nrmreplayfailed"],
     "a time-stamp authority away or wrong": ["nrmanchormissing"],
     "a part without its keys": ["a-part-lost-its-keys"],
+    "keys that wait for the trail": ["nrmreleaseswait", "nrmreleasesdegraded", "nrmbadproof"],
     "a witness that forgot": ["a-witness-lost-its-folder"],
 }
 """What the mechanism must withstand and an operator notices -> sections that speak of it."""
