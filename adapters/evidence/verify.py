@@ -115,7 +115,12 @@ def every_file_belongs(files):
             raise Fails(f"a file of {stream} is missing, or one is too many")
         rest -= mine
         counts[stream] = count
-    if rest:
+    stamped = {
+        name.removesuffix(".tsr")
+        for name in rest
+        if re.fullmatch(r"anchors/[1-9][0-9]{0,18}\.tsr", name)
+    }
+    if rest != {f"{at}.{kind}" for at in stamped for kind in ("checkpoint", "consistency", "tsr")}:
         raise Fails("a file is there that belongs in no bundle")
     return counts
 
@@ -236,6 +241,29 @@ def the_last_entry_sums_up_the_log(files, checkpoint):
     if (index, covered) != (size - 1, size - 1):
         raise Fails("epoch.entry is not the last entry of the log")
     return map_root, recorded
+
+
+def every_stamped_log_is_the_beginning_of_this_one(files, checkpoint):
+    """Each checkpoint that was time-stamped is of a log with which this log begins.
+
+    When that was, the time-stamp says; README.txt tells how to check it. Return the sizes.
+    """
+    origin, whole, root, _ = checkpoint
+    sizes = sorted(int(name[8:-4]) for name in files if name.endswith(".tsr"))
+    for size in sizes:
+        stamped = signed_note(files[f"anchors/{size}.checkpoint"])[0].split("\n")
+        if len(stamped) != 4 or stamped[:2] != [origin, str(size)] or stamped[3] or size > whole:
+            raise Fails(f"the stamped checkpoint of {size} entries is of another log or size")
+        old_root = bytes_of(stamped[2])
+        *lines, end = text_of(files[f"anchors/{size}.consistency"], "ascii").split("\n")
+        proof = [bytes_of(line) for line in lines]
+        if end or any(len(digest) != 32 for digest in proof):
+            raise Fails(f"anchors/{size}.consistency is not a list of digests")
+        if not begins_with(size, old_root, whole, root, proof):
+            raise Fails(
+                f"the log that was stamped with {size} entries is not the beginning of this"
+            )
+    return sizes
 
 
 # ---------------------------------------------------------------- Each stream
@@ -489,6 +517,31 @@ def is_in_the_log(data, proof, note, checkpoint):
     if hashes or found != root:
         raise Fails(f"entry {index} is not in the log of this checkpoint")
     return index
+def begins_with(size, root, whole, whole_root, proof):
+    """Say whether the proof leads from the beginning's root to that of the whole (RFC 9162)."""
+    if size == whole:
+        return not proof and root == whole_root
+    if size & (size - 1) == 0:
+        proof = [root, *proof]
+    if not proof:
+        return False
+    place, last = size - 1, whole - 1
+    while place % 2:
+        place, last = place // 2, last // 2
+    old = new = proof[0]
+    for beside in proof[1:]:
+        if not last:
+            return False
+        if place % 2 or place == last:
+            old, new = (sha256(b"\1" + beside + found).digest() for found in (old, new))
+            while place and not place % 2:
+                place, last = place // 2, last // 2
+        else:
+            new = sha256(b"\1" + new + beside).digest()
+        place, last = place // 2, last // 2
+    return not last and (old, new) == (root, whole_root)
+
+
 
 
 def entry_of(data, at):
@@ -778,6 +831,9 @@ def verify(data, own_policy=None, own_trust=None, say=print):
         say(f"holds: witness {name} saw this at {time_of(seconds * 1000)} UTC")
     map_root, recorded = the_last_entry_sums_up_the_log(files, checkpoint)
     say("holds: the last entry of the log sums up all streams")
+    for stamped in every_stamped_log_is_the_beginning_of_this_one(files, checkpoint):
+        say(f"holds: this log begins with the {stamped} entries of anchors/{stamped}.checkpoint")
+        say(f"NOTE:  when they were there, anchors/{stamped}.tsr says; README.txt: how to check it")
     case = text_of(files["case"], "ascii")
     if not re.fullmatch("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\n", case):
         raise Fails("the file `case` holds no case id")

@@ -15,6 +15,7 @@ from uuid import UUID
 from domain import events as ev
 from domain.errors import Malformed, NotAuthentic
 from domain.trail import archive
+from domain.trail.anchors import Anchor
 from domain.trail.heads import MapProof
 from domain.trail.proof import Proof
 from domain.trail.statement import disclosure_stream, stream_tag
@@ -25,6 +26,8 @@ _MANIFEST = "MANIFEST"
 _TEXTS = ("README.txt", "case", "checkpoint", "epoch.entry", "epoch.tlog-proof", "policy")
 _FIXED = frozenset({*_TEXTS, "trust.json", "verify.py", *(f"{s}/map.proof" for s in STREAMS)})
 _ITEM = re.compile(r"(registry|trail|disclosures)/([0-9]{6})\.(body|entry|tlog-proof)")
+_ANCHORS = "anchors/"
+_ANCHOR = re.compile(r"anchors/([1-9][0-9]{0,18})\.(?:checkpoint|consistency|tsr)")
 _LINE = "{}  {}\n"
 """As `sha256sum` writes it."""
 
@@ -65,6 +68,8 @@ class Bundle:
     readme: bytes
     verifier: bytes
     """verify.py: a program of one file that checks all this."""
+    anchors: tuple[Anchor, ...] = ()
+    """The first time-stamp over each entry of the case, as far as there is one; sizes go up."""
 
     def encode(self) -> bytes:
         """Return the archive; `Malformed` ARCHIVE when it is too large."""
@@ -85,6 +90,11 @@ class Bundle:
                 members[f"{name}/{number:06}.tlog-proof"] = proof.encode()
                 if body is not None:
                     members[f"{name}/{number:06}.body"] = body
+        for anchor in self.anchors:
+            at = f"{_ANCHORS}{anchor.size}"
+            members[f"{at}.checkpoint"] = anchor.checkpoint
+            members[f"{at}.consistency"] = anchor.proof_text
+            members[f"{at}.tsr"] = anchor.answer
         return archive.encode({**members, _MANIFEST: manifest(members)})
 
     @classmethod
@@ -99,6 +109,7 @@ class Bundle:
         if listed is None:
             raise _malformed("MANIFEST is missing")
         _check_manifest(members, listed)
+        anchors = _anchors(members)
         counts = _check_names(members)
         return cls(
             case_id=_case(members["case"]),
@@ -110,6 +121,7 @@ class Bundle:
             streams=MappingProxyType({s: _stream(members, s, counts[s]) for s in STREAMS}),
             readme=members["README.txt"],
             verifier=members["verify.py"],
+            anchors=anchors,
         )
 
 
@@ -139,6 +151,19 @@ def _check_manifest(members: Mapping[str, bytes], listed: bytes) -> None:
     wrong = [line[66:] for line in wanted.decode().splitlines() if line not in there]
     about = f"{wrong[0]} is not as it lists it" if wrong else "it lists what is not there"
     raise NotAuthentic("MANIFEST", f"MANIFEST does not hold: {about}")
+
+
+def _anchors(members: dict[str, bytes]) -> tuple[Anchor, ...]:
+    """Take the anchors out of the members."""
+    files = {name: members.pop(name) for name in [*members] if name.startswith(_ANCHORS)}
+    sizes = {int(found[1]) for name in files if (found := _ANCHOR.fullmatch(name))}
+    ends = ("checkpoint", "tsr", "consistency")
+    if files.keys() != {f"{_ANCHORS}{size}.{end}" for size in sizes for end in ends}:
+        raise _malformed("an anchor is not whole")
+    return tuple(
+        Anchor.of(size, *(files[f"{_ANCHORS}{size}.{end}"] for end in ends))
+        for size in sorted(sizes)
+    )
 
 
 def _check_names(members: Mapping[str, bytes]) -> dict[str, int]:

@@ -6,11 +6,13 @@ from typing import NamedTuple
 from uuid import UUID
 
 from domain.errors import Malformed, Refused, Unavailable
-from domain.trail.bundle import REGISTRY, TRAIL, Bundle, Proven, Stream, streams_of
+from domain.trail.anchors import Anchor, covering
+from domain.trail.bundle import DISCLOSURES, REGISTRY, TRAIL, Bundle, Proven, Stream, streams_of
 from domain.trail.checkpoint import Checkpoint
 from domain.trail.heads import HeadMap, stream_key
 from domain.trail.merkle import inclusion_proof
 from domain.trail.proof import Proof
+from services.auditor.anchors import anchored, anchors_of
 from services.auditor.case import Scan
 from services.auditor.evidence import check_bundle
 from services.auditor.opening import Own, Tools, opened, own_or_its
@@ -67,6 +69,9 @@ def bundle(
         streams=MappingProxyType(streams),
         readme=enclosed.readme,
         verifier=enclosed.verifier,
+        anchors=_anchors(
+            source, witnessed.checkpoint, [*found[names[TRAIL]], *found[names[DISCLOSURES]]]
+        ),
     )
     data = made.encode()
     again = check_bundle(data, own, tools, case_id, enclosed.verifier)
@@ -75,6 +80,14 @@ def bundle(
         message = f"the files changed while they were read ({first.check}); make the bundle again"
         raise Unavailable("TRAIL_CHANGED", message)
     return report, data
+
+
+def _anchors(
+    source: Source, checkpoint: Checkpoint, placed: Sequence[Placed]
+) -> tuple[Anchor, ...]:
+    """Return the first anchor over each of these entries, as far as there is one."""
+    sizes = covering(anchored(source), [at for at, _ in placed], checkpoint.size)
+    return tuple(anchors_of(source, sizes, checkpoint))
 
 
 class _Making:

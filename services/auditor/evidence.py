@@ -12,6 +12,7 @@ from domain.trail.proof import Proof
 from domain.trail.replay import Claim
 from domain.trail.state import Item
 from domain.trail.statement import Kind, signed_bytes
+from services.auditor.anchors import check_bundled
 from services.auditor.opening import Own, Tools, Trusted, opened
 from services.auditor.report import Report
 from services.auditor.streams import Placed, Whole, check_body, check_whole, row_of, signer_of
@@ -38,6 +39,7 @@ def check_bundle(data: bytes, own: Own, tools: Tools, name: str, verifier: bytes
     witnessed = opened(found.checkpoint, trusted, tools, report)
     if witnessed is not None:
         _Checking(found, witnessed.checkpoint, trusted, tools, report).go()
+        check_bundled(found.anchors, witnessed.checkpoint, tools.stamps, report)
     return report
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from domain.errors import HubError, Malformed
+from domain.trail.anchors import StampChecking
 from domain.trail.notes import NoteVerifying
 from domain.trail.quorum import NONE, Policy, Witnessed, open_checkpoint
 from domain.trail.replay import Claim, Keys, Replay
@@ -34,6 +35,8 @@ class Tools:
     """Pins -> whose keys stand behind actors; no registry fact is known yet."""
     type_name: Callable[[int], str]
     """Number of an event type -> its full name; empty if the published schemas have none."""
+    stamps: StampChecking | None = None
+    """Checks time-stamps, where the auditor said whose authority to trust."""
     progress: Callable[[int, int], None] = lambda done, size: None
     """Told how many entries of how many are done."""
 

@@ -52,6 +52,10 @@ class Source:
         """Return `checkpoint`, `policy`, `trust.json` or `log.vkey`."""
         return self._need(name, MAX_TEXT)
 
+    def optional(self, name: str) -> bytes | None:
+        """Return a file that need not be there."""
+        return self._reading.read(name, MAX_TEXT)
+
     def tile(self, path: str) -> bytes:
         """Return a hash tile: the partial one or, once its file is gone, its part of the full."""
         return self._tile(path, WIDTH * HASH_SIZE)

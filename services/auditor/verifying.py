@@ -7,6 +7,7 @@ from typing import Protocol
 
 from domain.errors import Malformed
 from domain.trail.checkpoint import Checkpoint
+from services.auditor.anchors import check_anchors
 from services.auditor.comparing import compare
 from services.auditor.opening import CHECKPOINT, Own, Tools, opened, own_or_its
 from services.auditor.report import Report
@@ -90,6 +91,8 @@ def verify(
     Walk(source, checkpoint, tools, report).go(replay, earlier=earlier, skip=skip)
     if kafka is not None and not report.findings:
         compare(source, checkpoint.size, kafka, report)
+    if tools.stamps is not None:
+        check_anchors(source, checkpoint, tools.stamps, report)
     if state is not None and not report.findings:
         state.write(Verified(checkpoint, pins).dumps())
     return report

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -24,6 +25,7 @@ from services.auditor.opening import Tools
 from services.auditor.report import AWAY, FINDINGS, UNREADABLE, Report
 from services.auditor.source import Source
 from services.auditor.verifying import verify
+from services.bootstrap.anchoring import stamp_checks
 from services.bootstrap.auditor import (
     agency_token,
     auditor_tools,
@@ -58,6 +60,12 @@ WithKafka = Annotated[
     bool,
     typer.Option("--kafka", help="Compare with the log on Kafka too (NRM_KAFKA_BOOTSTRAP)."),
 ]
+TsaFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--tsa-ca", help="Certificates (PEM) of a time-stamp authority: check its time-stamps too."
+    ),
+]
 AsAuditor = Annotated[
     str, typer.Option("--as", help="Agency with an oversight role, whose keys lie in --data.")
 ]
@@ -70,6 +78,7 @@ def verify_log(
     policy: PolicyFile = None,
     trust: TrustFile = None,
     state: StateFile = None,
+    tsa_ca: TsaFile = None,
     kafka: WithKafka = False,
     agency: AsAuditor = "",
     data: Data = DATA,
@@ -79,7 +88,8 @@ def verify_log(
 
     def work(tools: Tools) -> Report:
         own, topic = own_copies(policy, trust), log_on_kafka(parts_of(data)) if kafka else None
-        return verify(trail_at(source, agency, data), own, tools, state_file(state), topic)
+        trail, used = trail_at(source, agency, data), stamping(tools, tsa_ca)
+        return verify(trail, own, used, state_file(state), topic)
 
     answer(work, as_json=as_json)
 
@@ -135,15 +145,22 @@ def verify_bundle(
     file: Annotated[Path, typer.Argument(help="Bundle of evidence, such as case.nrmtrail.")],
     policy: PolicyFile = None,
     trust: TrustFile = None,
+    tsa_ca: TsaFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Verify a bundle of evidence offline, as the verify.py in it does."""
 
     def work(tools: Tools) -> Report:
         own, verifier = own_copies(policy, trust), enclosed().verifier
-        return check_bundle(bundle_file(file), own, tools, file.name, verifier)
+        used = stamping(tools, tsa_ca)
+        return check_bundle(bundle_file(file), own, used, file.name, verifier)
 
     answer(work, as_json=as_json)
+
+
+def stamping(tools: Tools, tsa_ca: Path | None) -> Tools:
+    """Return the tools with what checks time-stamps, if an authority is to be trusted."""
+    return tools if tsa_ca is None else replace(tools, stamps=stamp_checks(tsa_ca))
 
 
 def trail_at(where: str, agency: str = "", data: Path = DATA) -> Source:

@@ -73,9 +73,9 @@ class World:
 
 
 @asynccontextmanager
-async def running(data: Path) -> AsyncIterator[World]:
+async def running(data: Path, **settings: Any) -> AsyncIterator[World]:
     """Run a mechanism over `data`."""
-    parts = Parts(Settings(data=data, trail_seconds=0.05))
+    parts = Parts(Settings(data=data, trail_seconds=0.05, **settings))
     async with Mechanism(parts, CAST) as mechanism:
         world = World(parts, mechanism)
         yield world

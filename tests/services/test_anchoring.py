@@ -1,6 +1,9 @@
 """Checkpoints are time-stamped now and then; whatever the authority does, the notary works on."""
 
+import asyncio
 import threading
+import urllib.error
+import urllib.request
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +17,8 @@ from domain.trail.merkle import leaf
 from services.bootstrap import Parts, Settings
 from services.bootstrap.anchoring import build_anchoring
 from services.notary.anchoring import CLOCK_MS, RETRY_MS, Anchoring
+from tests.services.running import running
+from tests.tsa import Authority, run_openssl, serving
 
 HOUR = 3_600_000
 T0 = 1_700_000_000_000
@@ -172,3 +177,32 @@ def test_a_setting_that_cannot_hold_is_refused(
 def test_without_an_authority_nothing_is_stamped(tmp_path: Path) -> None:
     parts = Parts(Settings.from_env(tmp_path, {}))
     assert build_anchoring(parts, FolderTrailFiles(tmp_path)) is None
+
+
+async def test_a_running_mechanism_has_its_trail_time_stamped(tmp_path: Path) -> None:
+    # given
+    authority = Authority(tmp_path / "tsa")
+    folder = tmp_path / "data" / "notary" / "trail"
+    with serving(lambda query: (200, authority.reply(query))) as address:
+        # when
+        async with running(tmp_path / "data", tsa_url=address, tsa_ca=authority.ca) as world:
+            await world.until((folder / INDEX).exists)
+            (only,) = decode_index((folder / INDEX).read_bytes())
+            stamp, note = f"anchors/{only.size}.tsr", f"anchors/{only.size}.checkpoint"
+            # then: everybody gets it
+            base, said = f"{world.mechanism.hub_address}/trail", {}
+            for path in (stamp, note, INDEX):
+                said[path] = await asyncio.to_thread(got, f"{base}/{path}")
+            with pytest.raises(urllib.error.HTTPError, match="404"):
+                await asyncio.to_thread(got, f"{base}/anchors/..%2fcheckpoint")
+    assert said == {path: (folder / path).read_bytes() for path in said}
+    # and: it holds by hand
+    words = ("-verify", "-in", stamp, "-data", note, "-CAfile", str(authority.ca))
+    run_openssl(*words, cwd=folder)
+    assert authority.asked == 1
+
+
+def got(address: str) -> bytes:
+    """Return what anybody gets at an address."""
+    with urllib.request.urlopen(address, timeout=60) as answer:  # noqa: S310 - our own server
+        return bytes(answer.read())

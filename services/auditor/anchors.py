@@ -1,0 +1,84 @@
+"""Time from outside: the time-stamps beside a log or in a bundle, by an authority of ours."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from domain.errors import HubError
+from domain.trail.anchors import (
+    ANCHOR,
+    INDEX,
+    Anchor,
+    Anchored,
+    StampChecking,
+    decode_index,
+    paths,
+)
+from domain.trail.checkpoint import Checkpoint
+from services.auditor.report import Report, time_of
+from services.auditor.source import Source
+
+
+def anchored(source: Source) -> tuple[Anchored, ...]:
+    """Return what the log's list of anchors has; `Malformed` ANCHORS if it cannot be read."""
+    return decode_index(source.optional(INDEX))
+
+
+def anchors_of(source: Source, sizes: Iterable[int], later: Checkpoint) -> Iterator[Anchor]:
+    """Yield the anchors at these sizes, each with the proof that it begins `later`."""
+    nodes = source.nodes(later.size)
+    for size in sizes:
+        checkpoint, answer = map(source.text, paths(size))
+        yield Anchor.under(size, checkpoint, answer, later, nodes)
+
+
+def check_anchors(source: Source, later: Checkpoint, stamps: StampChecking, report: Report) -> None:
+    """Check every time-stamp that lies beside a log."""
+    listed = anchored(source)
+    sizes = [a.size for a in listed if a.size <= later.size]
+    if len(sizes) < len(listed):
+        report.notes.append(f"{len(listed) - len(sizes)} time-stamps are of a larger log than this")
+    held = checked(anchors_of(source, sizes, later), later, stamps, report)
+    if not listed:
+        report.notes.append("no time-stamp lies beside this log: no authority was asked")
+    elif len(held) == len(sizes) and held:
+        report.holds(ANCHOR, f"{len(held)} time-stamps; {_said(held[0])}, {_said(held[-1])}")
+
+
+def checked(
+    anchors: Iterable[Anchor], later: Checkpoint, stamps: StampChecking, report: Report
+) -> list[Anchored]:
+    """Return when each of these was there, sizes going up; a finding for each that fails."""
+    held: list[Anchored] = []
+    for anchor in anchors:
+        try:
+            anchor.check(later)
+            time_ms = stamps.time_ms(anchor.answer, anchor.checkpoint)
+        except HubError as e:
+            report.find(ANCHOR, f"the time-stamp at size {anchor.size}: {e.message}")
+            continue
+        if held and time_ms < held[-1].time_ms:
+            report.find(ANCHOR, f"the time-stamp at size {anchor.size} is older than one before it")
+        held.append(Anchored(anchor.size, time_ms))
+    return held
+
+
+def check_bundled(
+    anchors: Sequence[Anchor], later: Checkpoint, stamps: StampChecking | None, report: Report
+) -> None:
+    """Check the anchors of a bundle; without an authority to trust, all but what it says."""
+    if stamps is not None:
+        for held in checked(anchors, later, stamps, report):
+            report.holds(ANCHOR, _said(held))
+        return
+    for anchor in anchors:
+        try:
+            anchor.check(later)
+        except HubError as e:
+            report.find(ANCHOR, e.message)
+    if anchors:
+        report.notes.append(
+            f"{len(anchors)} time-stamps are in it; say --tsa-ca to have them checked"
+        )
+
+
+def _said(anchor: Anchored) -> str:
+    return f"the first {anchor.size} entries were there at {time_of(anchor.time_ms // 1000)}"
