@@ -130,6 +130,10 @@ def gateway_vitals(
         return await custodian.releases(gateway.releases_seen, 0)
 
     async def outbox() -> None:
+    watching, trail = gateway.watching, gateway.watching.watch.trail
+    metrics.watch_trail(
+        trail.counts, trail.oldest_unproven_ms, watching.open_alarms, watching.seen_ms
+    )
         if gateway.outbox.blocked is not None:
             raise Refused(gateway.outbox.blocked, "the hub does not record our next action")
 
@@ -139,7 +143,9 @@ def gateway_vitals(
         "outbox": outbox,
         "store": in_thread(store.counts),
     }
-    return vitals_of("gateway", registry, depends)
+    vitals = vitals_of("gateway", registry, depends)
+    vitals.says = watching.says
+    return vitals
 
 
 def _oldest(store: GatewayStore) -> int | None:

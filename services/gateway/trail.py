@@ -6,6 +6,7 @@ done is done in a later round.
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
@@ -81,8 +82,15 @@ class Watching:
         """Return what /ready shows of the trail."""
         size, _ = self._watch.checkpoints.seen()
         state = next((code for code in self.codes.values() if code), "UP")
-        undecided = sorted({a.code for a in self._watch.trail.alarms() if not a.decided})
-        return {"trail": {"state": state, "seen_size": size, "alarms": undecided}}
+        return {"trail": {"state": state, "seen_size": size, "alarms": self.open_alarms()}}
+
+    def open_alarms(self) -> Mapping[str, int]:
+        """Return how many alarms of each code nobody has decided about."""
+        return Counter(a.code for a in self._watch.trail.alarms() if not a.decided)
+
+    def seen_ms(self) -> int | None:
+        """Return when the newest checkpoint was cosigned; None before the first of this run."""
+        return self._watch.checkpoints.witnessed_ms or None
 
     def counts(self) -> Mapping[str, int]:
         """Return counts for whoever asks how the gateway does."""

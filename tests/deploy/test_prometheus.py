@@ -47,6 +47,8 @@ FAILURES = {
     "a time-stamp authority away or wrong": ["nrmanchormissing"],
     "a part without its keys": ["a-part-lost-its-keys"],
     "keys that wait for the trail": ["nrmreleaseswait", "nrmreleasesdegraded", "nrmbadproof"],
+    "two logs, receipts and feeds that do not fit": ["nrmtrailalarm", "nrmreceiptmissing"],
+    "an agency kept from the trail": ["nrmcheckpointold"],
     "a witness that forgot": ["a-witness-lost-its-folder"],
 }
 """What the mechanism must withstand and an operator notices -> sections that speak of it."""
