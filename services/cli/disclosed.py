@@ -1,6 +1,8 @@
 """The auditor's questions about disclosures: what went to whom, and was it allowed."""
 
+import asyncio
 import os
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -11,8 +13,10 @@ from services.auditor.disclosures import Asked, disclosures
 from services.auditor.instants import instant
 from services.auditor.opening import Tools
 from services.auditor.report import Report
+from services.auditor.who_saw import who_saw
 from services.bootstrap import Settings
 from services.bootstrap.auditor import own_copies
+from services.bootstrap.challenging import challenged
 from services.bootstrap.judging import judging
 from services.cli.audit import (
     AsAuditor,
@@ -22,7 +26,7 @@ from services.cli.audit import (
     answer,
     trail_at,
 )
-from services.cli.common import DATA, AsJson, Data
+from services.cli.common import DATA, AsJson, Data, parts_of
 
 _TIME = "ISO 8601 (UTC unless it says otherwise), or milliseconds since 1970."
 
@@ -56,6 +60,48 @@ def check_disclosures(
     answer(work, as_json=as_json)
 
 
+def show_who_saw(
+    source: Where,
+    case: Annotated[str, typer.Argument(help="Case id.")],
+    at: Annotated[str, typer.Option("--at", help=f"Shown by then. {_TIME}")],
+    policy: PolicyFile = None,
+    trust: TrustFile = None,
+    agency: AsAuditor = "",
+    data: Data = DATA,
+    as_json: AsJson = False,
+) -> None:
+    """Show who had been shown what of a case by an instant, on which basis, and who confirmed."""
+
+    def work(tools: Tools) -> Report:
+        trail, own = trail_at(source, agency, data), own_copies(policy, trust)
+        return who_saw(trail, own, tools, case, instant(at))
+
+    answer(work, as_json=as_json)
+
+
+def challenge_trail(
+    address: Annotated[str, typer.Argument(help="URL of a running trail (https://…/trail).")],
+    case: Annotated[str, typer.Argument(help="Case id.")],
+    agency: Annotated[
+        str, typer.Option("--as", help="Registered agency that asks; its keys lie in --data.")
+    ],
+    policy: PolicyFile = None,
+    wait: Annotated[float, typer.Option(help="Seconds to wait for the checkpoint.")] = 120.0,
+    data: Data = DATA,
+    as_json: AsJson = False,
+) -> None:
+    """Sign a question about a case, and check that it stands at the end of a new checkpoint.
+
+    It stays in the trail: who is audited sees that the case was asked about, when and by whom.
+    """
+
+    def work(_: Tools) -> Report:
+        asked = challenged(parts_of(data), agency, address, case, policy=policy, seconds=wait)
+        return asyncio.run(asked)
+
+    answer(work, as_json=as_json)
+
+
 def _seat(text: str) -> Seat:
     agency, slash, purpose = text.rpartition("/")
     if not slash or not agency or purpose not in set(Purpose):
@@ -64,5 +110,9 @@ def _seat(text: str) -> Seat:
     return Seat(agency, purpose)
 
 
-auditing = {"disclosures": check_disclosures}
+auditing: dict[str, Callable[..., None]] = {
+    "disclosures": check_disclosures,
+    "who-saw": show_who_saw,
+    "challenge": challenge_trail,
+}
 """Name of a command below `audit` -> what it does."""

@@ -26,7 +26,7 @@ from domain.trail.checkpoint import sign
 from domain.trail.deliveries import Delivery
 from domain.trail.entry import Entry
 from domain.trail.notes import Note
-from domain.trail.statement import digest
+from domain.trail.statement import ZEROS, digest
 from domain.vocabulary import Seat
 from schemas.layout import layout
 from services.auditor.differing import DisclosureFinding
@@ -80,6 +80,8 @@ class DisclosingHub:
         self.lie: Lie = honest
         self.told: list[tuple[str, Delivery]] = []
         """Everything that was told."""
+        self.disclosed = ZEROS
+        """Digest of the newest DISCLOSURE."""
         self.world: World = replace(world(), registry=type(world().registry)())
         self._store = SqliteEventStore("")
         self._feeds = SqliteFeeds("")
@@ -153,7 +155,7 @@ class DisclosingHub:
         for case_id, delivery in told:
             by_case[case_id].append(delivery)
         for case_id, deliveries in by_case.items():
-            self.trail.disclose(*deliveries, case_id=case_id, **statement)
+            self.disclosed = self.trail.disclose(*deliveries, case_id=case_id, **statement)
         self.told += told
         self.trail.epoch()
 
