@@ -125,15 +125,15 @@ def gateway_vitals(
     metrics = GatewayMetrics(registry)
     metrics.watch_outbox(store.counts, lambda: _oldest(store), lambda: gateway.outbox.blocked)
     metrics.watch_alarms(lambda: dict(gateway.inbox.alarmed))
+    watching, trail = gateway.watching, gateway.watching.watch.trail
+    metrics.watch_trail(
+        trail.counts, trail.oldest_unproven_ms, watching.open_alarms, watching.seen_ms
+    )
 
     async def releases() -> object:
         return await custodian.releases(gateway.releases_seen, 0)
 
     async def outbox() -> None:
-    watching, trail = gateway.watching, gateway.watching.watch.trail
-    metrics.watch_trail(
-        trail.counts, trail.oldest_unproven_ms, watching.open_alarms, watching.seen_ms
-    )
         if gateway.outbox.blocked is not None:
             raise Refused(gateway.outbox.blocked, "the hub does not record our next action")
 

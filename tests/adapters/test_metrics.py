@@ -116,9 +116,9 @@ def of_gateway(registry: CollectorRegistry) -> GatewayMetrics:
     counts = {"queued": 2, "deposits": 1, "parked": 3}
     metrics.watch_outbox(lambda: counts, lambda: 1_000, lambda: "ACTOR_SEQ_USED")
     metrics.watch_alarms(lambda: {"BAD_TAG": 4})
-    return metrics
     trail = {"receipts_waiting": 5, "feed_entries_unproven": 6, "confirmations_waiting": 7}
     metrics.watch_trail(lambda: trail, lambda: 1_000, lambda: {"SPLIT_VIEW": 1}, lambda: 1_000)
+    return metrics
 
 
 MAKE: Mapping[str, Callable[[CollectorRegistry], object]] = {
@@ -323,6 +323,10 @@ def test_a_gateway_shows_its_outbox_what_blocks_it_and_its_alarms(
     assert value("nrm_gateway_parked_entries") == 3
     assert value("nrm_gateway_blocked", code="ACTOR_SEQ_USED") == 1
     assert value("nrm_gateway_alarms_total", code="BAD_TAG") == 4
+    assert value("nrm_gateway_receipts_waiting") == 5
+    assert value("nrm_gateway_entries_unproven") == 6
+    assert value("nrm_gateway_confirmations_waiting") == 7
+    assert value("nrm_gateway_trail_alarms", code="SPLIT_VIEW") == 1
 
 
 def test_what_a_store_that_is_away_would_say_is_absent_and_the_rest_is_there(
@@ -331,10 +335,6 @@ def test_what_a_store_that_is_away_would_say_is_absent_and_the_rest_is_there(
     def away() -> float:
         raise Unavailable("STORE_UNAVAILABLE", "planted")
 
-    assert value("nrm_gateway_receipts_waiting") == 5
-    assert value("nrm_gateway_entries_unproven") == 6
-    assert value("nrm_gateway_confirmations_waiting") == 7
-    assert value("nrm_gateway_trail_alarms", code="SPLIT_VIEW") == 1
     asked_value(registry, "nrm_away", "Planted.", away)
     asked_value(registry, "nrm_there", "Planted.", lambda: 1)
     assert value("nrm_away") is None
