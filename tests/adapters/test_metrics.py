@@ -23,6 +23,7 @@ from adapters.metrics import (
     RelayMetrics,
 )
 from adapters.metrics.asked import asked_value
+from adapters.metrics.notary import NotaryMetrics
 from adapters.metrics.witness import WitnessMetrics
 from domain.action import Outcome
 from domain.errors import Unavailable
@@ -106,6 +107,16 @@ def of_custodian(registry: CollectorRegistry) -> CustodianMetrics:
 
 
 def of_witness(registry: CollectorRegistry) -> WitnessMetrics:
+def of_notary(registry: CollectorRegistry) -> None:
+    metrics = NotaryMetrics(registry)
+    metrics.watch_tree(lambda: 9, lambda: 4)
+    metrics.watch_sources(lambda: 3)
+    metrics.watch_witnesses(lambda: {"one": 1, "two": 0})
+    metrics.watch_state(lambda: "published", lambda: 14_400.0, lambda: 1_000)
+    metrics.watch_anchors(lambda: 90.0)
+    metrics.watch_alarms(lambda: 2)
+
+
     metrics = WitnessMetrics(registry, ["hub.example/trail"])
     metrics.watch_replay(lambda: 70, lambda: 7, lambda: "MAP")
     return metrics
@@ -130,6 +141,7 @@ MAKE: Mapping[str, Callable[[CollectorRegistry], object]] = {
     "custodian": of_custodian,
     "gateway": of_gateway,
     "witness": of_witness,
+    "notary": of_notary,
 }
 
 
