@@ -40,6 +40,7 @@ BENCHES: Mapping[str, Callable[[Path], Iterator[Measured]]] = {
     "seal_field": sealing.seal_field,
     "open_field": sealing.open_field,
     "notary": notary.notary,
+    "accept_beside_notary": accept.beside_notary,
     "memory": memory.memory,
     "audit_tree": auditing.tree,
     "audit_chains": auditing.chains,

@@ -36,6 +36,7 @@ BATCHES = 8
 """Requests a connection and round, of `SIZE` actions each."""
 STOCKED = 10_000
 NOOP = "a FastAPI route that reads the same bodies and does nothing, in the same process"
+ALONE = "the same hub without notary and witnesses, in a process of its own, taking turns"
 STOCK = f"the stock recorder's insert_events of as many bytes, {SIZE} a call, without HTTP"
 
 
@@ -50,6 +51,19 @@ def single_postgres(folder: Path) -> Iterator[Measured]:
         if server is not None:
             with fresh_database(server) as database:
                 yield _single("accept_single_postgres", folder, database)
+
+
+def beside_notary(folder: Path) -> Iterator[Measured]:
+    """`single` with the notary and two witnesses in the process, and checkpoints each second."""
+    towns = [Town(Parts(Settings(data=folder / name)), 64, 1) for name in ("with", "without")]
+    bodies = [[_bodies(t, a, 1, SINGLES * ROUNDS) for a in t.openers] for t in towns]
+    with _hub(towns[0], "", "trail") as beside, _hub(towns[1], "") as alone:
+        value, ratio = paired(
+            ROUNDS,
+            lambda n: _rate(beside.send("/v1/actions", _part(bodies[0], n, SINGLES))),
+            lambda n: _rate(alone.send("/v1/actions", _part(bodies[1], n, SINGLES))),
+        )
+        yield beside.measured("accept_beside_notary", value, ratio, ALONE)
 
 
 def batch(folder: Path) -> Iterator[Measured]:
@@ -148,11 +162,11 @@ class _Hub:
 
 
 @contextmanager
-def _hub(town: Town, database: str) -> Iterator[_Hub]:
+def _hub(town: Town, database: str, kind: str = "hub") -> Iterator[_Hub]:
     """Run a hub that knows the town; nothing prepared is looked at by the collector."""
     gc.collect()
     gc.freeze()
-    arguments = "hub", str(town.parts.settings.data), str(len(town.openers))
+    arguments = kind, str(town.parts.settings.data), str(len(town.openers))
     with child(*arguments, database=database) as (said, _):
         yield _Hub(town, said)
     gc.unfreeze()

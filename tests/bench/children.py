@@ -1,4 +1,4 @@
-"""Processes of the bench: `python -m tests.bench.children hub|mechanism|memory DATA ...`.
+"""Processes of the bench: `python -m tests.bench.children hub|trail|mechanism|memory DATA ...`.
 
 A child says where it is reached in one JSON line, and ends when its standard input closes.
 """
@@ -12,7 +12,7 @@ import resource
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,12 @@ import uvicorn
 import uvloop
 from fastapi import FastAPI, Request
 
-from services.bootstrap import COORDINATOR, Parts, Settings, build_hub
+from services.bootstrap import COORDINATOR, Parts, Settings, WholeHub, build_hub
 from services.http.hub import hub_app
 from services.members import Member
+from services.own_trail import WITNESSES, OwnTrail
 from services.runtime import Mechanism
+from services.serving import Faces
 from tests.bench.cases import Sent
 from tests.bench.ledger import put, running
 from tests.bench.town import OPENER_ROLES, PROVIDER_ROLES, Town
@@ -102,15 +104,21 @@ def _noop_app() -> FastAPI:
     return app
 
 
-async def _hub(data: str, openers: int) -> None:
-    """Serve a hub with `openers` agencies, and beside it a FastAPI route that does nothing."""
+async def _hub(data: str, openers: int, *, trail: bool = False) -> None:
+    """Serve a hub with `openers` agencies, and beside it a FastAPI route that does nothing.
+
+    With `trail`, its notary and both witnesses work in the process too.
+    """
     hub_socket, noop_socket = _listen(), _listen()
     parts = Parts(Settings(data=Path(data), database=os.environ[_DATABASE]))
     port, noop = hub_socket.getsockname()[1], noop_socket.getsockname()[1]
-    hub = build_hub(parts, f"http://127.0.0.1:{port}").hub
-    town = Town(parts, openers, 1)
-    async with running(hub.accepting):
+    whole = build_hub(parts, f"http://127.0.0.1:{port}")
+    hub, town = whole.hub, Town(parts, openers, 1)
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(running(hub.accepting))
         await put(hub.accepting, ((COORDINATOR, fact) for fact in town.facts()))
+        if trail:
+            await stack.enter_async_context(_trail(parts, whole))
         servers = [_server(hub_app(hub)), _server(_noop_app())]
         serving = [
             asyncio.create_task(server.serve(sockets=[listener]))
@@ -122,6 +130,18 @@ async def _hub(data: str, openers: int) -> None:
         for server in servers:
             server.should_exit = True
         await asyncio.wait(serving)
+
+
+@contextlib.asynccontextmanager
+async def _trail(parts: Parts, hub: WholeHub) -> AsyncIterator[None]:
+    trail = OwnTrail(parts, hub, {name: _listen() for name in WITNESSES})
+    faces = Faces()
+    trail.start(faces)
+    try:
+        yield
+    finally:
+        await trail.stop()
+        await faces.close()
 
 
 def members() -> list[Member]:
@@ -171,6 +191,8 @@ def _main(arguments: Sequence[str]) -> None:
     match arguments:
         case "hub", data, openers:
             uvloop.run(_hub(data, int(openers)))
+        case "trail", data, openers:
+            uvloop.run(_hub(data, int(openers), trail=True))
         case "mechanism", data:
             uvloop.run(_mechanism(data))
         case "memory", data:
