@@ -106,7 +106,6 @@ def of_custodian(registry: CollectorRegistry) -> CustodianMetrics:
     return metrics
 
 
-def of_witness(registry: CollectorRegistry) -> WitnessMetrics:
 def of_notary(registry: CollectorRegistry) -> None:
     metrics = NotaryMetrics(registry)
     metrics.watch_tree(lambda: 9, lambda: 4)
@@ -117,6 +116,7 @@ def of_notary(registry: CollectorRegistry) -> None:
     metrics.watch_alarms(lambda: 2)
 
 
+def of_witness(registry: CollectorRegistry) -> WitnessMetrics:
     metrics = WitnessMetrics(registry, ["hub.example/trail"])
     metrics.watch_replay(lambda: 70, lambda: 7, lambda: "MAP")
     return metrics
