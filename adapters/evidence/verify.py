@@ -517,6 +517,8 @@ def is_in_the_log(data, proof, note, checkpoint):
     if hashes or found != root:
         raise Fails(f"entry {index} is not in the log of this checkpoint")
     return index
+
+
 def begins_with(size, root, whole, whole_root, proof):
     """Say whether the proof leads from the beginning's root to that of the whole (RFC 9162)."""
     if size == whole:
@@ -540,8 +542,6 @@ def begins_with(size, root, whole, whole_root, proof):
             new = sha256(b"\1" + new + beside).digest()
         place, last = place // 2, last // 2
     return not last and (old, new) == (root, whole_root)
-
-
 
 
 def entry_of(data, at):
