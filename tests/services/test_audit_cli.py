@@ -57,7 +57,7 @@ def test_without_copies_of_ones_own_the_report_says_so(folder: Path) -> None:
 def test_what_held_is_remembered_in_a_file_of_any_name(
     folder: Path, own: list[str], tmp_path: Path
 ) -> None:
-    words = ("verify", folder, *own, "--state", tmp_path / ".held")
+    words = ["verify", str(folder), *own, "--state", f"{tmp_path}/.held"]
     assert "SIGNATURE: 11 signatures\n" in audit(*words).stdout
     again = audit(*words)
     assert again.exit_code == 0
