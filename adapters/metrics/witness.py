@@ -58,13 +58,19 @@ class WitnessMetrics:
         self,
         entries: Callable[[], int],
         lag: Callable[[], int],
+        foreign: Callable[[], int],
         failed: Callable[[], str],
     ) -> None:
-        """Show how far the entries were replayed, and the check that failed ("" is none)."""
+        """Show how far the entries were replayed, and the check that failed ("" is none).
+
+        `foreign` counts entries that name a root which the log never had.
+        """
         said = "Entries of the trail that were replayed and found right."
         asked_value(self._registry, "nrm_replay_entries", said, entries)
         said = "Entries under the newest checkpoint that was shown and are not replayed yet."
         asked_value(self._registry, "nrm_replay_lag_entries", said, lag)
+        said = "Entries whose actor names a root that the trail never had: somebody may be misled."
+        asked_value(self._registry, "nrm_replay_foreign_roots", said, foreign)
         asked(
             self._registry,
             "nrm_replay_failed",

@@ -18,6 +18,12 @@ from domain.trail.state import Item, State
 from domain.trail.statement import ZEROS, Kind
 
 NONCE_SIZE = 32
+SEEN = "SEEN"
+"""The check that no log can answer for: its actor alone says what it was shown."""
+CLOCK_AHEAD_MS = 600_000
+"""How far the clock of an actor may run ahead of the hub's."""
+WAIT_MS = 86_400_000
+"""How long a reader's statement may be on its way: a notary may be away for a night."""
 _DISCLOSURE = int(Kind.DISCLOSURE)
 """A plain int compares in half the time, and every entry is asked."""
 _READING = frozenset({Kind.RECEIPT, Kind.AUDIT})
@@ -46,6 +52,14 @@ class Signer(NamedTuple):
     reads: bool = False
     """Whether the actor is the key's `reader_id`: receipts and challenges, nothing else."""
 
+    def signs(self, item: Item) -> bool:
+        """Return whether the key was in force for this entry.
+
+        An action counts when the hub records it. What a reader signs waits for its turn and
+        gets the log's own time, before or after; it counts when it was signed.
+        """
+        return self.period.holds(item.said.actor_time_ms if self.reads else item.entry.recorded_ms)
+
 
 def problems(state: State, item: Item, signer: Signer | None, notary: bytes) -> list[Problem]:
     """Return what is wrong with an entry as the next leaf.
@@ -70,19 +84,18 @@ def problems(state: State, item: Item, signer: Signer | None, notary: bytes) -> 
         found.append(Problem("ACTOR_KIND", f"kind {said.kind} is not for this actor"))
     if not _body_fits(item):
         found.append(Problem("BODY", "the body is not the one that was signed"))
+    if state.checkpoint(said.seen_size) != said.seen_root:
+        found.append(Problem(SEEN, f"no checkpoint of size {said.seen_size} has the root seen"))
+    elif said.seen_size < state.seen(said.actor):
+        found.append(Problem(SEEN, f"the actor had seen size {state.seen(said.actor)} before"))
     if entry.code:
         if said.kind == _DISCLOSURE:
             found.append(Problem("DISCLOSURE", "what was disclosed cannot be refused"))
         return found
-    if signer is not None and not signer.period.holds(entry.recorded_ms):
+    if signer is not None and not signer.signs(item):
         found.append(Problem("KEY_NOT_IN_FORCE", "accepted under a key that was not in force"))
-    if state.checkpoint(said.seen_size) != said.seen_root:
-        found.append(Problem("SEEN", f"no checkpoint of size {said.seen_size} has the root seen"))
-    elif said.seen_size < state.seen(said.actor):
-        found.append(Problem("SEEN", f"the actor had seen size {state.seen(said.actor)} before"))
-    rule = _RULES.get(said.kind)
-    if rule is not None:
-        found.extend(rule(state, item, signer))
+    rule = _RULES.get(said.kind, _action)
+    found.extend(rule(state, item, signer))
     return found
 
 
@@ -120,6 +133,11 @@ def _body_fits(item: Item) -> bool:
     return sha256(item.body).digest() == item.said.payload
 
 
+def _action(state: State, item: Item, signer: Signer | None) -> Iterator[Problem]:
+    if item.said.actor_time_ms > item.entry.recorded_ms + CLOCK_AHEAD_MS:
+        yield Problem("BACKDATED", "recorded before it was signed")
+
+
 def _disclosure(state: State, item: Item, signer: Signer | None) -> Iterator[Problem]:
     said = item.said
     if (said.type, said.after, said.schema) != (0, ZEROS, DELIVERY_SCHEMA):
@@ -132,6 +150,7 @@ def _disclosure(state: State, item: Item, signer: Signer | None) -> Iterator[Pro
 
 
 def _receipt(state: State, item: Item, signer: Signer | None) -> Iterator[Problem]:
+    yield from _waited(item)
     if item.said.schema != RECEIPT_SCHEMA:
         yield Problem("RECEIPT", "it is not signed as a receipt")
     yield from _listed("RECEIPT", item)
@@ -145,10 +164,16 @@ def _receipt(state: State, item: Item, signer: Signer | None) -> Iterator[Proble
 
 
 def _challenge(state: State, item: Item, signer: Signer | None) -> Iterator[Problem]:
+    yield from _waited(item)
     if (item.said.field_count, item.said.fields) != (0, EMPTY_ROOT):
         yield Problem("AUDIT", "a challenge has no fields")
     if item.body and len(item.body) != NONCE_SIZE:
         yield Problem("AUDIT", f"a challenge is {NONCE_SIZE} bytes, not {len(item.body)}")
+
+
+def _waited(item: Item) -> Iterator[Problem]:
+    if item.said.actor_time_ms + WAIT_MS < item.entry.recorded_ms:
+        yield Problem("LATE", "it was signed more than a day before")
 
 
 def _listed(check: str, item: Item) -> Iterator[Problem]:

@@ -34,17 +34,14 @@ CONTEXT = b"nrm-trail/v1/action\n"
 
 
 class Kind(IntEnum):
-    """What kind of entry it is in the trail."""
+    """What kind of entry it is in the trail; 4, 5 and 8 were never written."""
 
     ACTION = 1
     DISCLOSURE = 2
     RECEIPT = 3
-    ERASURE = 4
-    KEY = 5
     AUDIT = 6
     EPOCH = 7
     """Signed by nobody but the checkpoint; it has a layout of its own."""
-    ANCHOR = 8
 
 
 class Statement(NamedTuple):

@@ -106,7 +106,7 @@ def signer_of(item: Item, keys: Keys, notary: bytes) -> Signer | str:
         return "no key that the registry knows stands behind its actor"
     if signer.reads != (said.kind in _READING):
         return f"kind {said.kind} is not for this actor"
-    if not entry.code and not signer.period.holds(entry.recorded_ms):
+    if not entry.code and not signer.signs(item):
         return "it was accepted under a key that was not in force"
     return signer
 

@@ -77,6 +77,7 @@ def build_witness(parts: Parts, body: str, watched: Watched) -> WitnessProcess:
         metrics.watch_replay(
             lambda: replaying.tree.size,
             lambda: replaying.lag,
+            lambda: replaying.alarms,
             lambda: replaying.finding.check if replaying.finding else "",
         )
         depends["replay"] = _replays(replaying, worker)

@@ -34,7 +34,7 @@ BATCH = 20
 """Cases confirmed, and RECEIPTs sent, in one round."""
 ENTRIES = 1_000
 """Entries looked at in one round; those of one case become one RECEIPT."""
-_ANEW = frozenset({"READER_SEQ", "SEEN_UNKNOWN"})
+_ANEW = frozenset({"READER_SEQ", "READER_TIME", "SEEN_UNKNOWN"})
 """Codes of a RECEIPT that was good when it was signed and has to be signed anew."""
 _ALL = 1 << 30
 

@@ -6,12 +6,15 @@ from collections.abc import Callable, Sequence
 from domain.agency import Registry
 from domain.errors import Conflict, Malformed, NotAuthentic, Refused
 from domain.notary import NotaryStore, Posted, SignedStatement, TrailFiles
+from domain.standing import Key
 from domain.trail.deliveries import RECEIPT_SCHEMA, leaves_of
 from domain.trail.merkle import EMPTY_ROOT, root
 from domain.trail.statement import ZEROS, Kind, Statement, digest, reader_id, signed_bytes
 from services.notary.state import newest_disclosure
 
 NONCE_SIZE = 32
+FRESH_MS = 3_600_000
+"""How long ago a reader may have signed; the log takes it for most of a day more."""
 Verify = Callable[[bytes, bytes, bytes], bool]
 """(public key, message, signature) -> whether it holds."""
 
@@ -38,17 +41,19 @@ class Intake:
         """Keep a statement of `agency` and return its number; a repeat gets its first one.
 
         `Malformed` STATEMENT_MISMATCH for another body, `NotAuthentic` READER_KEY or SIGNATURE,
-        `Conflict` READER_SEQ unless it is the reader's next, `Refused` RECEIPT_UNKNOWN unless it
-        confirms what stood in a feed of the agency, SEEN_UNKNOWN for a tree that never was.
+        `Conflict` READER_SEQ unless it is the reader's next, `Refused` READER_TIME unless it was
+        signed lately under that key, RECEIPT_UNKNOWN unless it confirms what stood in a feed of
+        the agency, SEEN_UNKNOWN for a tree that never was.
         """
         said = Statement.decode(signed.statement)
         if said.kind != kind:
             raise Malformed("STATEMENT_KIND", f"this takes statements of kind {kind}")
-        self._check_key(said, signed, agency)
+        key = self._checked_key(said, signed, agency)
         posted = Posted(signed.statement, signed.signature, signed.body)
         newest = self._store.posted(said.actor)
         if newest is None or newest.statement != signed.statement:
             self._check_next(said, newest)
+            self._check_time(said, key)
             self._check_seen(said)
             _check_body(said, signed.body)
             if kind is Kind.RECEIPT:
@@ -65,12 +70,22 @@ class Intake:
             raise Refused("NOT_DISCLOSED", "no DISCLOSURE of this case lists this delivery to you")
         return found
 
-    def _check_key(self, said: Statement, signed: SignedStatement, agency: str) -> None:
-        key = self._registry().signing_key(agency, self._clock())
-        if key is None or reader_id(key) != said.actor:
+    def _checked_key(self, said: Statement, signed: SignedStatement, agency: str) -> Key:
+        """Return the agency's key in force, which signed this."""
+        known = self._registry().agencies.get(agency)
+        key = known.key(self._clock()) if known else None
+        if key is None or reader_id(key.signing_key) != said.actor:
             raise NotAuthentic("READER_KEY", "sign with the agency's key in force, as its reader")
-        if not self._verify(key, signed_bytes(signed.statement), signed.signature):
+        if not self._verify(key.signing_key, signed_bytes(signed.statement), signed.signature):
             raise NotAuthentic("SIGNATURE", "the signature does not hold; sign the statement")
+        return key
+
+    def _check_time(self, said: Statement, key: Key) -> None:
+        """Refuse what the log might not take any more when its turn comes."""
+        at = said.actor_time_ms
+        if at < self._clock() - FRESH_MS or not key.period.holds(at):
+            message = "sign it anew: an hour has passed, or the clock is wrong"
+            raise Refused("READER_TIME", message)
 
     def _check_next(self, said: Statement, newest: Posted | None) -> None:
         expected = 0, ZEROS

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 from domain.errors import Malformed, Refused, Unavailable
+from domain.trail.admission import SEEN
 from domain.trail.checkpoint import Checkpoint
 from domain.trail.merkle import Range, leaf, root
 from domain.trail.replay import Claim, Finding, Replay
@@ -75,6 +76,8 @@ class Replaying:
         """What was replayed and found right."""
         self.finding: Finding | None = None
         """The first entry that is not right; nothing is confirmed any more."""
+        self.alarms = 0
+        """Entries whose actor says that it was shown another log."""
         self._lock = threading.Lock()
         self._news = threading.Event()
         self._ending = False
@@ -231,7 +234,17 @@ class Replaying:
             for (index, _), holds in zip(claims, held, strict=True)
             if not holds
         ]
-        return min([*self._replay.findings, *forged], key=lambda f: f.index, default=None)
+        wrong = [f for f in self._replay.findings if not self._alarms(f)]
+        self._replay.findings.clear()
+        return min([*wrong, *forged], key=lambda f: f.index, default=None)
+
+    def _alarms(self, finding: Finding) -> bool:
+        """Note what one actor says against the log. If that ended the replay, anybody could."""
+        if finding.check != SEEN:
+            return False
+        log.error("entry %d has seen another log: %s", finding.index, finding.message)
+        self.alarms += 1
+        return True
 
 
 def _fits(entry: bytes, body: bytes) -> bool:

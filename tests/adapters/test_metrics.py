@@ -118,7 +118,7 @@ def of_notary(registry: CollectorRegistry) -> None:
 
 def of_witness(registry: CollectorRegistry) -> WitnessMetrics:
     metrics = WitnessMetrics(registry, ["hub.example/trail"])
-    metrics.watch_replay(lambda: 70, lambda: 7, lambda: "MAP")
+    metrics.watch_replay(lambda: 70, lambda: 7, lambda: 0, lambda: "MAP")
     return metrics
 
 

@@ -18,6 +18,7 @@ from domain.errors import Malformed, Refused
 from domain.standing import Period
 from domain.trail import admission
 from domain.trail import replay as replay_module
+from domain.trail.admission import CLOCK_AHEAD_MS, WAIT_MS
 from domain.trail.deliveries import disclosure_body
 from domain.trail.entry import read
 from domain.trail.heads import Head, actor_key, feed_key, stream_key
@@ -29,6 +30,7 @@ from tests.domain.logs import (
     OTHER,
     SHOWN,
     SIGNING,
+    T0,
     Known,
     Leaf,
     Log,
@@ -168,7 +170,8 @@ def test_a_root_that_no_checkpoint_of_this_log_had_is_found(seen: tuple[int, byt
     log = example()
     log.act(seen_size=seen[0], seen_root=seen[1])
     log.act(code="CONSENT_MISSING", seen_size=seen[0], seen_root=seen[1])
-    assert found(log.close().leaves) == {(len(LEAVES), "SEEN")}
+    checks = {(len(LEAVES), "SEEN"), (len(LEAVES) + 1, "SEEN")}
+    assert found(log.close().leaves) == checks  # a refusal does not hide what was seen
 
 
 def test_an_actor_does_not_forget_what_it_has_seen() -> None:
@@ -182,6 +185,16 @@ def test_an_actor_does_not_forget_what_it_has_seen() -> None:
 def test_a_backdated_entry_is_found() -> None:
     log = example()
     log.act(recorded_ms=read(LEAVES[-2][0]).recorded_ms - 1)
+    assert found(log.close().leaves) == {(len(LEAVES), "BACKDATED")}
+
+
+def test_an_action_that_was_accepted_before_it_was_signed_is_backdated() -> None:
+    """The hub refuses a clock that runs ahead, so an honest one has none such."""
+    log = example()
+    at = T0 + 1000 * log.state.size
+    log.act(actor_time_ms=at + CLOCK_AHEAD_MS + 1)
+    log.act(actor_time_ms=at + CLOCK_AHEAD_MS)
+    log.act(actor_time_ms=at + 2 * CLOCK_AHEAD_MS, code="CLOCK_AHEAD")
     assert found(log.close().leaves) == {(len(LEAVES), "BACKDATED")}
 
 
@@ -323,6 +336,35 @@ def test_nothing_is_accepted_under_a_key_that_is_not_in_force() -> None:
     assert found(rebuilt([*LEAVES[:4], LEAVES[-1]]), keys=known) == {(3, "KEY_NOT_IN_FORCE")}
 
 
+@pytest.mark.parametrize("kind", [Kind.RECEIPT, Kind.AUDIT])
+def test_what_a_reader_signed_counts_when_it_was_signed(kind: Kind) -> None:
+    """The log's time may be that of hours before, or of after the key was replaced."""
+    log = Log().close()
+    shown = log.disclose(delivery(1))
+    ends = T0 + 500  # before the log's newest time
+    for signed in (ends - 1, ends):
+        if kind == Kind.RECEIPT:
+            log.receive(shown, delivery(1), actor_time_ms=signed)
+        else:
+            log.challenge(actor_time_ms=signed)
+    log.close()
+    ended = Known(period=Period(starts=0, ends=ends))
+    assert found(log.leaves, keys=ended) == {(3, "KEY_NOT_IN_FORCE")}
+    begun = Known(period=Period(starts=ends))
+    assert found(log.leaves, keys=begun) == {(2, "KEY_NOT_IN_FORCE")}
+
+
+def test_what_a_reader_signed_comes_into_the_log_within_a_day() -> None:
+    """Else a key could sign for ever after it was replaced, with a time before."""
+    log = Log().close()
+    shown = log.disclose(delivery(1))
+    for waited in (WAIT_MS, WAIT_MS + 1):
+        signed = T0 + 1000 * log.state.size - waited
+        log.receive(shown, delivery(1), actor_time_ms=signed)
+        log.challenge(actor_time_ms=signed + 1000)
+    assert found(log.close().leaves) == {(4, "LATE"), (5, "LATE")}
+
+
 def test_a_replay_learns_from_accepted_actions_alone() -> None:
     known = Known()
     replayed(LEAVES, keys=known)
@@ -399,7 +441,8 @@ def test_nothing_that_was_signed_can_change_whatever_is_rebuilt(
 
 def test_the_page_of_formats_shows_the_published_log() -> None:
     page = (Path(__file__).parents[2] / "docs/formats.md").read_text("utf-8")
-    example, checks = page.split("\n## 14. ")[1].split("\n## 15. ")
+    example, rest = page.split("\n## 14. ")[1].split("\n## 15. ")
+    checks = rest.split("\n## 16. ")[0]
     vector = load("trail")
     delivered = vector["disclosure"]["deliveries"][0]
     shown = [e["leaf"] for e in vector["entries"]]

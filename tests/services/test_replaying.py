@@ -153,6 +153,22 @@ def seen_elsewhere(trail: SignedTrail) -> None:
     trail.add(a.POLICE, body=b"seen", seen_root=leaf(b"a fork"))
 
 
+async def test_one_that_says_it_was_shown_another_log_does_not_end_the_replay(
+    tmp_path: Path,
+) -> None:
+    """Any agency can say so; whether it is so, two signed checkpoints show and no entry."""
+    trail = small_trail()
+    seen_elsewhere(trail)
+    trail.epoch()
+    async with replaying(tmp_path) as part:
+        await part.confirm(trail.write(tmp_path))
+        assert part.alarms == 1
+        forged(trail)
+        trail.epoch()
+        with pytest.raises(Refused, match="SIGNATURE"):
+            await part.confirm(trail.write(tmp_path))
+
+
 def fed_out_of_order(trail: SignedTrail) -> None:
     trail.disclose(delivery(3))
 
@@ -164,7 +180,6 @@ WRONG: dict[str, Callable[[SignedTrail], None]] = {
     "ACTOR_UNKNOWN": by_a_stranger,
     "REGISTRY_FACT_REFUSED": approved_by_one,
     "ACTOR_CHAIN": of_a_number_used,
-    "SEEN": seen_elsewhere,
 }
 
 

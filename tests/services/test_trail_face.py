@@ -31,7 +31,7 @@ from domain.trail.statement import (
     signed_bytes,
     stream_tag,
 )
-from services.bootstrap.parts import CUSTODIAN
+from services.bootstrap.parts import CUSTODIAN, now_ms
 from services.demo.cast import HEALTH, POLICE, RAPPORTEUR, SHELTER
 from services.gateway.confirming import Confirming
 from tests.services import trail_checks as check
@@ -240,7 +240,7 @@ class Reader:
             actor=self.actor,
             actor_seq=self.seq,
             actor_prev=self.prev,
-            actor_time_ms=1,
+            actor_time_ms=now_ms(),
             schema=ZEROS,
             field_count=0,
             fields=EMPTY_ROOT,

@@ -84,8 +84,7 @@ class SignedTrail:
         """
         reads = kind in {Kind.RECEIPT, Kind.AUDIT}
         actor = (reader_id if reads else actor_id)(public(label))
-        of_case = kind in {Kind.ACTION, Kind.ERASURE}
-        stream = stream_tag(case_id) if of_case else disclosure_stream(case_id)
+        stream = (stream_tag if kind == Kind.ACTION else disclosure_stream)(case_id)
         actor_seq, actor_prev = self.state.actor(actor)
         said = Statement(
             kind=kind,

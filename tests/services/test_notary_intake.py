@@ -1,0 +1,182 @@
+"""What readers post comes into the trail, also when their key is replaced meanwhile."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from domain.errors import Conflict
+from domain.notary import SignedStatement
+from domain.standing import Key, Period
+from domain.trail.entry import Entry
+from domain.trail.merkle import EMPTY_ROOT
+from domain.trail.statement import (
+    ZEROS,
+    Kind,
+    Statement,
+    actor_id,
+    digest,
+    disclosure_stream,
+    reader_id,
+    signed_bytes,
+)
+from services.notary.intake import FRESH_MS, Intake
+from services.notary.signers import Signers
+from services.notary.tree import Tree
+from tests.builders import uid
+from tests.services.notary_world import (
+    OPERATOR,
+    SIGNING,
+    T0,
+    NotaryWorld,
+    public,
+    registry,
+    seed,
+)
+from tests.spec import refusal_of
+
+READER = "gb-shelter"
+HOUR = 3_600_000
+
+
+class Posting:
+    """A notary whose reader signs with its key, and with the one that replaces it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.registry = registry()
+        signers = Signers(lambda: self.registry, OPERATOR, public("notary"))
+        self.world = NotaryWorld(folder, signers=signers)
+        self.intake = Intake(
+            self.world.store,
+            self.world.files,
+            lambda: self.registry,
+            SIGNING.verify,
+            self.world.clock,
+        )
+        self.chains: dict[str, tuple[int, bytes]] = {}
+        self.world.acting.record(self.world.acting.event())
+        self.world.sequenced()
+
+    def rotate(self, at_ms: int) -> None:
+        """Replace the reader's key from `at_ms` on; somebody acts after that."""
+        agency = self.registry.agencies[READER]
+        old = replace(agency.keys[0], period=Period(starts=0, ends=at_ms))
+        new = Key(
+            agency=READER,
+            signing_key=public("new key"),
+            opening_key=b"",
+            period=Period(starts=at_ms),
+        )
+        agencies = {**self.registry.agencies, READER: replace(agency, keys=(old, new))}
+        actors = {**self.registry.actors, actor_id(public("new key")): (READER, 1)}
+        self.registry = replace(self.registry, version=2, agencies=agencies, actors=actors)
+
+    def act(self, at_ms: int) -> None:
+        """Let somebody act, so that the log's time is `at_ms`."""
+        self.world.acting.now = at_ms
+        self.world.acting.record(self.world.acting.event())
+
+    def post(self, signer: str = READER, **about: Any) -> bytes:
+        """Post a challenge; return its statement."""
+        seq, prev = self.chains.get(signer, (0, ZEROS))
+        nonce = sha256(f"{signer} {seq}".encode()).digest()
+        said = Statement(
+            kind=Kind.AUDIT,
+            type=0,
+            stream=disclosure_stream(uid("case")),
+            after=ZEROS,
+            actor=reader_id(public(signer)),
+            actor_seq=seq,
+            actor_prev=prev,
+            actor_time_ms=self.world.now,
+            schema=ZEROS,
+            field_count=0,
+            fields=EMPTY_ROOT,
+            payload=sha256(nonce).digest(),
+            seen_size=0,
+            seen_root=EMPTY_ROOT,
+        )._replace(**about)
+        statement = said.encode()
+        signature = SIGNING.sign(seed(signer), signed_bytes(statement))
+        signed = SignedStatement(statement=statement, signature=signature, body=nonce)
+        self.intake.take(Kind.AUDIT, signed, READER)
+        self.chains[signer] = seq + 1, digest(statement)
+        return statement
+
+    def entered(self) -> list[bytes]:
+        """Sequence everything; return the challenges that the trail has, in order."""
+        self.world.sequenced()
+        size = self.world.store.newest().tree.size
+        tree = Tree(self.world.files, size)
+        entries = [Entry.decode(e) for i in range(size) if len(e := tree.entry(i)) > 60]
+        return [e.statement for e in entries if e.said.kind == Kind.AUDIT]
+
+
+@pytest.fixture
+def posting(tmp_path: Path) -> Iterator[Posting]:
+    posting = Posting(tmp_path)
+    with closing(posting.world):
+        yield posting
+
+
+def test_what_was_posted_before_a_rotation_is_entered_after_it(posting: Posting) -> None:
+    posted = posting.post()
+    posting.rotate(T0 + 1)
+    posting.act(T0 + 2)
+    assert posting.entered() == [posted]
+
+
+def test_what_is_posted_under_a_new_key_is_entered_although_nobody_has_acted_since(
+    posting: Posting,
+) -> None:
+    """The log's newest time is then before the key began."""
+    posting.rotate(T0 + HOUR)
+    posting.world.now = T0 + 2 * HOUR
+    assert posting.entered() == []
+    first, second = posting.post("new key"), posting.post("new key")
+    assert posting.entered() == [first, second]
+
+
+def test_what_waited_for_half_a_day_is_entered(posting: Posting) -> None:
+    posted = posting.post()
+    posting.act(T0 + 12 * HOUR)
+    assert posting.entered() == [posted]
+
+
+def test_after_what_waited_for_too_long_the_reader_goes_on(posting: Posting) -> None:
+    posting.post()
+    posting.post()
+    posting.act(T0 + 25 * HOUR)
+    assert posting.entered() == []
+    posting.world.now = T0 + 25 * HOUR
+    with pytest.raises(Conflict, match="READER_SEQ"):
+        posting.post()
+    posting.chains.clear()  # as the map of heads says
+    posted = posting.post()
+    assert posting.entered() == [posted]
+
+
+@pytest.mark.parametrize(
+    ("now", "signed"),
+    [(T0 + 2 * HOUR, T0 + HOUR - 1), (T0 + 9 * HOUR, T0 + 9 * HOUR - FRESH_MS - 1)],
+    ids=["before the key began", "an hour ago"],
+)
+def test_what_the_log_might_not_take_is_to_be_signed_anew(
+    posting: Posting, now: int, signed: int
+) -> None:
+    posting.rotate(T0 + HOUR)
+    posting.world.now = now
+    late = lambda: posting.post("new key", actor_time_ms=signed)  # noqa: E731
+    assert refusal_of(late)[0] == "READER_TIME"
+    posting.post("new key")
+
+
+def test_a_repeat_is_known_however_late_it_comes(posting: Posting) -> None:
+    statement = posting.post()
+    posting.chains.clear()
+    posting.world.now += 2 * HOUR
+    assert posting.post(actor_time_ms=T0) == statement
