@@ -8,9 +8,10 @@ from domain.reasons import CODES
 from domain.trail.delivered import Feed
 from domain.trail.deliveries import Delivery
 from domain.vocabulary import Category, names_of
-from services.auditor.expecting import Due, Judged
+from services.auditor.expecting import Due
 from services.auditor.matching import Difference, Told
 from services.auditor.report import Finding
+from services.auditor.second_reading import Judged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

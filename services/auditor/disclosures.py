@@ -20,10 +20,11 @@ from domain.trail.statement import Kind, actor_id
 from domain.trail.tiles import WIDTH
 from domain.vocabulary import Seat
 from services.auditor.differing import feed_of, finding_of
-from services.auditor.expecting import Action, Expecting, Judged, Judging, Problem
+from services.auditor.expecting import Action, Expecting, Judging, Problem
 from services.auditor.matching import Difference, Matching, Told
 from services.auditor.opening import Own, Tools, opened, own_or_its
 from services.auditor.report import MOST_FINDINGS, Report
+from services.auditor.second_reading import Judged
 from services.auditor.source import Source
 
 LAG_MS = 60_000
@@ -65,12 +66,13 @@ def disclosures(source: Source, own: Own, tools: Tools, judging: Judging, asked:
     witnessed = opened(source.text("checkpoint"), trusted, tools, report)
     if witnessed is None:
         return report
-    audit = _Audit(source, witnessed.checkpoint, actor_id(trusted.trust.notary), report)
-    audit.begin(judging, asked)
-    for number in range(-(-witnessed.checkpoint.size // WIDTH)):
+    notary = actor_id(trusted.trust.notary)
+    point = witnessed.checkpoint
+    audit = _Audit(source, point, report, notary=notary, judging=judging, asked=asked)
+    for number in range(-(-point.size // WIDTH)):
         if not audit.bundle(number):
             break
-        tools.progress(audit.size, witnessed.checkpoint.size)
+        tools.progress(audit.size, point.size)
     as_of_s = report.complete_as_of_s
     audit.finish(None if as_of_s is None else 1000 * as_of_s)
     return report
@@ -80,24 +82,28 @@ class _Audit:
     """One pass over a log."""
 
     def __init__(
-        self, source: Source, checkpoint: Checkpoint, notary: bytes, report: Report
+        self,
+        source: Source,
+        checkpoint: Checkpoint,
+        report: Report,
+        *,
+        notary: bytes,
+        judging: Judging,
+        asked: Asked,
     ) -> None:
         self._source = source
         self._checkpoint = checkpoint
-        self._notary = notary
         self._report = report
+        self._notary = notary
+        self._expecting = Expecting(judging)
+        self._pack = judging.world.policy_id
+        self._asked = asked
         self._tree = Range()
         self._feeds: defaultdict[Feed, Matching] = defaultdict(Matching)
         self._round: defaultdict[Feed, list[Told]] = defaultdict(list)
         """What was disclosed since the last EPOCH: cases come one after the other in it."""
         self._recorded_ms = 0
         self._disclosures = 0
-
-    def begin(self, judging: Judging, asked: Asked) -> None:
-        """Judge with these rules."""
-        self._expecting = Expecting(judging)
-        self._pack = judging.world.policy_id
-        self._asked = asked
 
     @property
     def size(self) -> int:

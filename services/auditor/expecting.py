@@ -10,19 +10,17 @@ from typing import NamedTuple
 
 from domain import events as ev
 from domain.case import Case
-from domain.decision import Decision
-from domain.errors import Corrupt, Malformed, Refused
+from domain.errors import Conflict, Corrupt, Malformed, Refused
 from domain.feed import LANES, Progress, lane_of
 from domain.feed import Entry as FeedEntry
-from domain.fold import evolve
 from domain.ports import EventStore, Feeds, Language, Recorded
 from domain.rules.decide import decide
 from domain.rules.world import World
 from domain.trail.deliveries import Delivery
 from domain.trail.state import Item
-from domain.trail.statement import digest, disclosure_stream, stream_tag
-from domain.vocabulary import SEALED, Category, Seat
-from services.auditor.second_reading import Table
+from domain.trail.statement import disclosure_stream, stream_tag
+from domain.vocabulary import SEALED, Seat
+from services.auditor.second_reading import Judged, Table, judge
 from services.hub.lane import Categories, Lane
 from services.hub.outlook import Outlooks
 from services.hub.showing import Showing
@@ -75,15 +73,6 @@ class Problem(NamedTuple):
     check: str
     message: str
     seat: Seat | None = None
-
-
-class Judged(NamedTuple):
-    """What the table said of a delivery at a place in the log."""
-
-    type: str
-    """Full name of the event shown; empty if the case had no such event."""
-    decisions: Sequence[tuple[Category, Decision]] = ()
-    """On each category that it shows."""
 
 
 class Expecting:
@@ -157,10 +146,15 @@ class Expecting:
         return Action(index, said.actor, recorded, event)
 
     def keep(self, actions: Sequence[Action]) -> None:
-        """Put down what was read, before it is taken; `Conflict` when an event id comes twice."""
-        if actions:
+        """Put down what was read, before it is taken; `Corrupt` EVENT_TWICE."""
+        if not actions:
+            return
+        try:
             with self._store.appending() as tx:
                 tx.append([action.recorded for action in actions], [])
+        except Conflict as e:
+            message = "an id of an event from here on stands in the log twice"
+            raise Corrupt("EVENT_TWICE", message) from e
 
     def take(self, action: Action, problems: list[Problem]) -> Iterator[Due]:
         """Fold the next action that was kept; yield what it makes due, append what is wrong.
@@ -198,28 +192,7 @@ class Expecting:
     def judge(self, case_id: str, delivery: Delivery, position: int) -> Judged:
         """Return what the table said of `delivery` when the log stood at `position`."""
         events = [r for r in self._store.read_case(case_id) if r.position <= position]
-        shown = next((r for r in events if digest(r.statement) == delivery.event), None)
-        if shown is None:
-            return Judged("")
-        case, event = Case(id=case_id), self._case_event(shown)
-        for recorded in events:
-            case = evolve(case, self._case_event(recorded), recorded.recorded_ms)
-        table = Table(case, self._outlooks.upto(position).world, events[-1].recorded_ms)
-        seat = Seat(delivery.agency, delivery.purpose)
-        return Judged(
-            shown.type,
-            [
-                (category, table.decision(seat, category, event, shown.recorded_ms))
-                for category in SEALED
-                if delivery.mask & category.bit
-            ],
-        )
-
-    def _case_event(self, recorded: Recorded) -> ev.CaseEvent:
-        event = self._language.routing(recorded.type, recorded.body)
-        if isinstance(event, ev.RegistryEvent):
-            raise Corrupt("REGISTRY_EVENT_IN_CASE", f"position {recorded.position}")
-        return event
+        return judge(events, delivery, self._language, self._outlooks.upto(position).world)
 
     def _delivery(self, entry: FeedEntry) -> Delivery:
         end = entry.position * _DIGEST

@@ -5,14 +5,30 @@ Feeds are made from the compiled audience. Here the same entries are held agains
 """
 
 from bisect import bisect_right
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from domain import events as ev
 from domain.case import Case
 from domain.consent import Standing
 from domain.decision import Decision, Question, decide
+from domain.errors import Corrupt
+from domain.fold import evolve
+from domain.ports import Language, Recorded
 from domain.rules.world import World
+from domain.trail.deliveries import Delivery
+from domain.trail.statement import digest
 from domain.visibility import Stance, sees
 from domain.vocabulary import SEALED, Category, Seat
+
+
+class Judged(NamedTuple):
+    """What the table said of a delivery at a place in the log."""
+
+    type: str
+    """Full name of the event shown; empty if the case had no such event."""
+    decisions: Sequence[tuple[Category, Decision]] = ()
+    """On each category that it shows."""
 
 
 class Table:
@@ -62,3 +78,24 @@ class Table:
             self._world.home,
             self._at,
         )
+
+
+def judge(
+    events: Sequence[Recorded], delivery: Delivery, language: Language, world: World
+) -> Judged:
+    """Return what the table says of `delivery` after these events of its case, in their order."""
+    case, shown = Case(id=""), None
+    for recorded in events:
+        event = language.routing(recorded.type, recorded.body)
+        if isinstance(event, ev.RegistryEvent):
+            raise Corrupt("REGISTRY_EVENT_IN_CASE", f"position {recorded.position}")
+        case = evolve(case, event, recorded.recorded_ms)
+        if digest(recorded.statement) == delivery.event:
+            shown = recorded, event
+    if shown is None:
+        return Judged("")
+    table = Table(case, world, events[-1].recorded_ms)
+    seat, (recorded, event) = Seat(delivery.agency, delivery.purpose), shown
+    categories = [category for category in SEALED if delivery.mask & category.bit]
+    answers = [table.decision(seat, c, event, recorded.recorded_ms) for c in categories]
+    return Judged(recorded.type, list(zip(categories, answers, strict=True)))

@@ -16,6 +16,8 @@ from domain import events as ev
 from domain.audience import Audience, SeatView, Window, compile_audience
 from domain.rules import world as rules
 from domain.trail.deliveries import Delivery
+from domain.trail.entry import Entry
+from domain.trail.statement import Statement
 from domain.trail.tiles import WIDTH
 from domain.vocabulary import ALL_SEALED, Category, Seat
 from services.auditor import expecting
@@ -28,6 +30,7 @@ from tests.agencies import DAY, T0, sha
 from tests.builders import CASE, CONSENT, to, uid
 from tests.domain.every_event import a_whole_case
 from tests.domain.histories import history
+from tests.services.case_logs import row
 from tests.trail.disclosed import MINUTE, Consistent, DisclosingHub, Told, audit, differences
 
 IDENTITY, HEALTH = Category.IDENTITY.bit, Category.HEALTH.bit
@@ -299,6 +302,48 @@ def test_cases_that_were_let_go_are_judged_as_before(
     hub.round()
     assert hub.trail.size > 2 * WIDTH
     assert audited(hub, tmp_path).findings == []
+
+
+def twice(hub: DisclosingHub) -> None:
+    hub.trail.add(a.CHARITY, body=hub.trail.leaves[-2][1], type=said(hub).type)
+
+
+def garbage(hub: DisclosingHub) -> None:
+    hub.trail.add(a.CHARITY, body=b"no record", type=said(hub).type)
+
+
+def of_no_type(hub: DisclosingHub) -> None:
+    hub.trail.add(a.CHARITY, body=b"no record", type=60_000)
+
+
+def of_another_case(hub: DisclosingHub) -> None:
+    made = row(b.case_opened(), 1, 1, T0)
+    number = Statement.decode(made.statement).type
+    hub.trail.add(a.CHARITY, body=made.body, case_id=OTHER, type=number)
+
+
+def said(hub: DisclosingHub) -> Statement:
+    """Return what was signed of the case's newest event."""
+    return Entry.decode(hub.trail.leaves[-2][0]).said
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code"),
+    [
+        (twice, "EVENT_TWICE"),
+        (garbage, "NOT_AVRO"),
+        (of_no_type, "UNKNOWN_EVENT"),
+        (of_another_case, "WRONG_STREAM"),
+    ],
+)
+def test_an_action_that_cannot_be_folded_ends_the_judgement_there(
+    hub: DisclosingHub, tmp_path: Path, spoil: Callable[[DisclosingHub], None], code: str
+) -> None:
+    """Each is signed by an agency, so that the log itself holds."""
+    spoil(hub)
+    hub.trail.epoch()
+    found = audited(hub, tmp_path).findings
+    assert [f.check for f in found] == [code]
 
 
 @settings(max_examples=12, deadline=None)
