@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import NamedTuple
 
-from domain.errors import HubError, Malformed
+from domain.errors import Corrupt, HubError, Malformed
 from domain.trail.checkpoint import Checkpoint
 from domain.trail.delivered import Feed
 from domain.trail.entry import Epoch, read
@@ -104,6 +104,8 @@ class _Audit:
         """What was disclosed since the last EPOCH: cases come one after the other in it."""
         self._recorded_ms = 0
         self._disclosures = 0
+        self._whole = True
+        """Whether everything so far could be judged."""
 
     @property
     def size(self) -> int:
@@ -119,16 +121,15 @@ class _Audit:
             return self._ends(e, first)
         self._tree = self._tree.extend([leaf(entry) for entry in entries])
         steps: list[_Step] = []
-        whole = True
         for index, (entry, body) in enumerate(zip(entries, bodies, strict=True), first):
             try:
                 step = self._read(index, entry, body)
             except HubError as e:
-                whole = self._ends(e, index)
+                self._ends(e, index)
                 break
             if step is not None:
                 steps.append(step)
-        return self._take(steps) and whole
+        return self._take(steps) and self._whole
 
     def _read(self, index: int, data: bytes, body: bytes) -> _Step | None:
         """Return what an entry asks for; None if nothing: it is no part of this audit."""
@@ -168,9 +169,9 @@ class _Audit:
         self._expecting.put_down()
         waiting = sum(feed.waiting for feed in self._feeds.values())
         if waiting > MOST_WAITING:
-            message = f"{waiting} deliveries have no counterpart: the rest was not looked at"
-            self._report.find("DIFFERS", message, self.size)
-        return waiting <= MOST_WAITING
+            differs = Corrupt("DIFFERS", f"{waiting} deliveries have no counterpart")
+            return self._ends(differs, self.size - 1)
+        return True
 
     def _fold(self, action: Action) -> None:
         problems: list[Problem] = []
@@ -199,33 +200,36 @@ class _Audit:
 
     def finish(self, as_of_ms: int | None) -> None:
         """Report on what is left, and what holds; `as_of_ms` is when witnesses saw the log."""
-        report, size = self._report, self._checkpoint.size
-        if self.size == size and self._tree.root != self._checkpoint.root:
-            report.find("TREE", "the entries have another root than the checkpoint")
-        self._compare()
-        pending_from = (self._recorded_ms if as_of_ms is None else as_of_ms) - LAG_MS
+        report = self._report
+        if self._whole:
+            if self._tree.root != self._checkpoint.root:
+                report.find("TREE", "the entries have another root than the checkpoint")
+            self._compare()
+            self._close(self._recorded_ms if as_of_ms is None else as_of_ms)
+        report.notes.append(
+            "chains, signatures and the registrars' approvals are checked by `audit verify`"
+        )
+        if not report.findings:
+            self._tell_what_holds()
+
+    def _close(self, as_of_ms: int) -> None:
+        """Report what has no counterpart, but for what may still be on its way."""
         pending = 0
         for feed, matching in self._feeds.items():
             for difference in matching.finish():
                 due = difference.due
-                if difference.told is None and due and due.ms > pending_from:
+                if difference.told is None and due and due.ms > as_of_ms - LAG_MS:
                     pending += self._asked.wants(Seat(feed.agency, feed.purpose), due.ms)
                 else:
                     self._report_all(feed, iter((difference,)))
         if pending:
-            report.notes.append(
+            self._report.notes.append(
                 f"{pending} deliveries are pending: what brought them about was recorded within"
                 f" {LAG_MS // 1000} s before the checkpoint"
             )
-        self._tell_what_holds()
 
     def _tell_what_holds(self) -> None:
         report, expecting = self._report, self._expecting
-        report.notes.append(
-            "chains, signatures and the registrars' approvals are checked by `audit verify`"
-        )
-        if report.findings or self.size < self._checkpoint.size:
-            return
         matched = sum(feed.matched for feed in self._feeds.values())
         report.holds("TREE", f"{self.size} entries have the checkpoint's root")
         report.holds(
@@ -261,7 +265,8 @@ class _Audit:
         self._report.findings.append(finding_of(one, judged, ms))
 
     def _ends(self, error: HubError, index: int) -> bool:
-        """Report why nothing after this entry can be judged."""
+        """Report why nothing after this entry can be judged; what is open then stays so."""
+        self._whole = False
         message = f"{error.message}; what follows was not judged"
         self._report.find(error.code, message, index)
         return False

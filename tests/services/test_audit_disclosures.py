@@ -20,7 +20,7 @@ from domain.trail.entry import Entry
 from domain.trail.statement import Statement
 from domain.trail.tiles import WIDTH
 from domain.vocabulary import ALL_SEALED, Category, Seat
-from services.auditor import expecting
+from services.auditor import disclosures, expecting
 from services.auditor.differing import DisclosureFinding
 from services.auditor.report import Report
 from services.hub import lane
@@ -288,9 +288,19 @@ def test_a_log_that_cannot_be_read_is_judged_up_to_there(
     data = bytearray(body.read_bytes())
     data[-40] ^= 1
     body.write_bytes(data)
-    found = audit(folder, hub.trail).findings
-    assert found[0].check == "BODY"
-    assert "what follows was not judged" in found[0].message
+    (found,) = audit(folder, hub.trail).findings
+    assert found.check == "BODY"
+    assert "what follows was not judged" in found.message
+
+
+def test_too_many_deliveries_without_a_counterpart_end_the_judgement(
+    hub: DisclosingHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disclosures, "MOST_WAITING", 3)
+    hub.lie = lambda _: []
+    recorded(hub, *SHARED)
+    (found,) = audited(hub, tmp_path).findings
+    assert found.check == "DIFFERS"
 
 
 def test_cases_that_were_let_go_are_judged_as_before(
@@ -323,7 +333,7 @@ def of_another_case(hub: DisclosingHub) -> None:
 
 
 def said(hub: DisclosingHub) -> Statement:
-    """Return what was signed of the case's newest event."""
+    """Return what was signed of the newest event."""
     return Entry.decode(hub.trail.leaves[-2][0]).said
 
 
@@ -341,7 +351,8 @@ def test_an_action_that_cannot_be_folded_ends_the_judgement_there(
 ) -> None:
     """Each is signed by an agency, so that the log itself holds."""
     spoil(hub)
-    hub.trail.epoch()
+    hub.lie = lambda _: []
+    recorded(hub, *SHARED)
     found = audited(hub, tmp_path).findings
     assert [f.check for f in found] == [code]
 
