@@ -24,16 +24,18 @@ class TrailKeys:
         """Pin the `operator`, and the registrars in an empty `directory`."""
         self._directory = directory
         self._types = {language.shape(t).number: t for t in language.types()}
-        self._operator = _writer(operator)
+        self._operator = _signer(operator)
         self._operator_id = actor_id(operator.signing_key)
-        self._readers: dict[bytes, Signer] = {}
+        self._readers: dict[bytes, bytes] = {}
+        """`reader_id` -> `actor_id` of the same key."""
 
     def signer(self, actor: bytes) -> Signer | None:
         """Return whose actor it is; None if no key is known."""
         if actor == self._operator_id:
             return self._operator
-        key = self._directory.registry.key_of(actor)
-        return _writer(key) if key else self._readers.get(actor)
+        writer = self._readers.get(actor, actor)
+        key = self._directory.registry.key_of(writer)
+        return _signer(key, reads=writer != actor) if key else None
 
     def learn(self, item: Item) -> None:
         """Take an accepted action; `Refused` when it is a registry fact that does not hold."""
@@ -53,8 +55,8 @@ class TrailKeys:
         for actor in self._directory.registry.actors.keys() - known.keys():
             key = self._directory.registry.key_of(actor)
             if key is not None:
-                self._readers[reader_id(key.signing_key)] = _writer(key)._replace(reads=True)
+                self._readers[reader_id(key.signing_key)] = actor
 
 
-def _writer(key: Key) -> Signer:
-    return Signer(key.signing_key, key.agency, key.period)
+def _signer(key: Key, *, reads: bool = False) -> Signer:
+    return Signer(key.signing_key, key.agency, key.period, reads)

@@ -37,6 +37,7 @@ KEY_SIZES = {LOG: 32, WITNESS: 32, MLDSA: 1312}
 NOBODY = "00000000-0000-0000-0000-000000000000"
 EMPTY_TREE = sha256(b"").digest()
 ZEROS = bytes(32)
+A_DAY = 86_400_000
 FACTS = {
     1: ("AgencyDesignated", "agency role purposes* valid_from# valid_to?# designated_by"),
     2: (
@@ -399,9 +400,10 @@ def every_entry_was_signed_by_who_may(streams, trust):
             reads = entry["kind"] in (RECEIPT, AUDIT)
             public, agency, place = keys.get(readers.get(who) if reads else who, (None, None, None))
             starts, ends = agencies[agency][place] if public else (0, None)
-            # What a reader signs waits for its turn. It counts when it was signed, not recorded.
-            time, ends = (entry["actor_time"], None) if reads else (entry["recorded"], ends)
+            # What a reader signs waits for its turn. It counts when it was signed, for a day.
+            time = entry["actor_time"] if reads else entry["recorded"]
             in_force = starts <= time and (ends is None or time < ends)
+            in_force = in_force and entry["recorded"] <= time + A_DAY
             if public and not in_force and not entry["code"]:
                 raise Fails(f"{at}: the key of {agency} was not in force then")
         if public is None:

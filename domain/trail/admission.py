@@ -56,9 +56,12 @@ class Signer(NamedTuple):
         """Return whether the key was in force for this entry.
 
         An action counts when the hub records it. What a reader signs waits for its turn and
-        gets the log's own time, before or after; it counts when it was signed.
+        gets the log's own time, before or after; it counts when it was signed, for a day.
         """
-        return self.period.holds(item.said.actor_time_ms if self.reads else item.entry.recorded_ms)
+        recorded_ms, signed_ms = item.entry.recorded_ms, item.said.actor_time_ms
+        if not self.reads:
+            return self.period.holds(recorded_ms)
+        return self.period.holds(signed_ms) and recorded_ms <= signed_ms + WAIT_MS
 
 
 def problems(state: State, item: Item, signer: Signer | None, notary: bytes) -> list[Problem]:
@@ -93,7 +96,7 @@ def problems(state: State, item: Item, signer: Signer | None, notary: bytes) -> 
             found.append(Problem("DISCLOSURE", "what was disclosed cannot be refused"))
         return found
     if signer is not None and not signer.signs(item):
-        found.append(Problem("KEY_NOT_IN_FORCE", "accepted under a key that was not in force"))
+        found.append(Problem("KEY_NOT_IN_FORCE", "its key was not in force when it counts"))
     rule = _RULES.get(said.kind, _action)
     found.extend(rule(state, item, signer))
     return found
@@ -150,7 +153,6 @@ def _disclosure(state: State, item: Item, signer: Signer | None) -> Iterator[Pro
 
 
 def _receipt(state: State, item: Item, signer: Signer | None) -> Iterator[Problem]:
-    yield from _waited(item)
     if item.said.schema != RECEIPT_SCHEMA:
         yield Problem("RECEIPT", "it is not signed as a receipt")
     yield from _listed("RECEIPT", item)
@@ -164,16 +166,10 @@ def _receipt(state: State, item: Item, signer: Signer | None) -> Iterator[Proble
 
 
 def _challenge(state: State, item: Item, signer: Signer | None) -> Iterator[Problem]:
-    yield from _waited(item)
     if (item.said.field_count, item.said.fields) != (0, EMPTY_ROOT):
         yield Problem("AUDIT", "a challenge has no fields")
     if item.body and len(item.body) != NONCE_SIZE:
         yield Problem("AUDIT", f"a challenge is {NONCE_SIZE} bytes, not {len(item.body)}")
-
-
-def _waited(item: Item) -> Iterator[Problem]:
-    if item.said.actor_time_ms + WAIT_MS < item.entry.recorded_ms:
-        yield Problem("LATE", "it was signed more than a day before")
 
 
 def _listed(check: str, item: Item) -> Iterator[Problem]:

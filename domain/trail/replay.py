@@ -7,6 +7,7 @@ are handed out, so that the caller verifies them in bulk and in as many processe
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple, Protocol
 
 from domain.errors import HubError, Malformed
@@ -16,6 +17,9 @@ from domain.trail.entry import Epoch, read
 from domain.trail.merkle import leaf
 from domain.trail.state import Item, State
 from domain.trail.statement import Kind, actor_id, signed_bytes
+
+MOST_FINDINGS = 1_000
+"""A log could be made to have more than memory holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +61,9 @@ class Replay:
     """Takes the leaves of a log in order and keeps what is wrong with them.
 
     It goes on after every finding, with the chains as the leaf claims them, so that one fault
-    is told once. After a leaf or disclosure that cannot be read the map cannot be known: its
-    roots are not checked any more (`map_known`), and `findings` cannot be empty.
+    is told once; the first `MOST_FINDINGS` are kept. After a leaf or disclosure that cannot be
+    read the map cannot be known: its roots are not checked any more (`map_known`), and
+    `findings` cannot be empty.
     """
 
     def __init__(self, *, keys: Keys, notary: bytes, follow: Collection[bytes] = ()) -> None:
@@ -125,4 +130,6 @@ class Replay:
         return signer and Claim(signer.public, signed_bytes(entry.statement), entry.signature)
 
     def _find(self, wrong: Iterable[Problem]) -> None:
-        self.findings.extend(Finding(self.state.size, *problem) for problem in wrong)
+        """Keep what is wrong; what nobody would read is not even looked for."""
+        room = max(0, MOST_FINDINGS - len(self.findings))
+        self.findings.extend(Finding(self.state.size, *problem) for problem in islice(wrong, room))

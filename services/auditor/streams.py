@@ -107,7 +107,7 @@ def signer_of(item: Item, keys: Keys, notary: bytes) -> Signer | str:
     if signer.reads != (said.kind in _READING):
         return f"kind {said.kind} is not for this actor"
     if not entry.code and not signer.signs(item):
-        return "it was accepted under a key that was not in force"
+        return "its key was not in force when it counts"
     return signer
 
 

@@ -23,6 +23,7 @@ from domain.trail.deliveries import disclosure_body
 from domain.trail.entry import read
 from domain.trail.heads import Head, actor_key, feed_key, stream_key
 from domain.trail.merkle import leaf, root
+from domain.trail.replay import MOST_FINDINGS
 from domain.trail.state import Item
 from domain.trail.statement import Kind, actor_id, digest, reader_id
 from tests.domain.logs import (
@@ -362,7 +363,7 @@ def test_what_a_reader_signed_comes_into_the_log_within_a_day() -> None:
         signed = T0 + 1000 * log.state.size - waited
         log.receive(shown, delivery(1), actor_time_ms=signed)
         log.challenge(actor_time_ms=signed + 1000)
-    assert found(log.close().leaves) == {(4, "LATE"), (5, "LATE")}
+    assert found(log.close().leaves) == {(n, "KEY_NOT_IN_FORCE") for n in (4, 5)}
 
 
 def test_a_replay_learns_from_accepted_actions_alone() -> None:
@@ -397,6 +398,15 @@ def test_numbers_at_the_end_of_their_range_are_found_like_any_other() -> None:
 
 def test_a_log_ends_with_an_epoch() -> None:
     assert found(LEAVES[:-1]) == {(len(LEAVES) - 2, "EPOCH")}
+
+
+def test_a_log_that_is_all_wrong_fills_no_memory() -> None:
+    """One DISCLOSURE opens a gap in each of many feeds, and every EPOCH would tell of each."""
+    log = Log().close()
+    log.disclose(*(delivery(2, agency=f"a{n}") for n in range(MOST_FINDINGS + 1)))
+    replay, _ = replayed(log.close().close().leaves)
+    assert len(replay.findings) == MOST_FINDINGS
+    assert {(f.index, f.check) for f in replay.findings} == {(2, "FEED")}
 
 
 @given(st.data())

@@ -13,17 +13,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain import events as ev
-from domain.approval import approval_message
 from domain.errors import Refused, Unavailable
 from domain.trail import archive
+from domain.trail.admission import WAIT_MS
 from domain.trail.bundle import DISCLOSURES, REGISTRY, TRAIL, Bundle, Proven, Stream, manifest
 from domain.trail.checkpoint import sign
 from domain.trail.heads import HeadMap, stream_key
 from domain.trail.merkle import inclusion_proof, leaf, root
 from domain.trail.notes import Algorithm, Note
 from domain.trail.proof import Proof
-from domain.trail.statement import Kind, actor_id, digest, disclosure_stream, stream_tag
+from domain.trail.statement import Kind, actor_id, disclosure_stream, stream_tag
 from services.auditor.bundling import bundle
 from services.auditor.opening import Own
 from services.auditor.report import Report
@@ -33,7 +32,7 @@ from tests.builders import uid
 from tests.domain.test_archive import TRICKS
 from tests.domain.worked_example import broken
 from tests.trail import audited
-from tests.trail.signed import CASE, NOTARY, SIGNING, SignedTrail, public, small_trail
+from tests.trail.signed import CASE, NOTARY, SignedTrail, public, small_trail
 from tests.vectors import key
 from tests.witnessed import witness_signer
 
@@ -63,19 +62,6 @@ def data(folder: Path, trail: SignedTrail) -> bytes:
 @pytest.fixture(scope="module")
 def found(data: bytes) -> Bundle:
     return Bundle.decode(data)
-
-
-def rotate(trail: SignedTrail, signed_by: str = a.POLICE) -> None:
-    """Let the police have a new key, signed by the old one."""
-    published = next(f for f in a.facts(a.POLICE) if isinstance(f, ev.AgencyKeyPublished))
-    event = replace(
-        published,
-        head=replace(published.head, event_id=uid(f"fact {trail.size}")),
-        signing_key=public("police's new key"),
-        previous=digest(public(a.POLICE)),
-    )
-    signature = SIGNING.sign(key(signed_by), approval_message(event))
-    trail.fact(replace(event, previous_signature=signature))
 
 
 def verdicts(data: bytes, trail: SignedTrail) -> tuple[bool, bool]:
@@ -252,12 +238,22 @@ def test_a_bundle_that_lies_holds_by_neither_verifier(
 
 
 def act_under_a_replaced_key(trail: SignedTrail) -> None:
-    rotate(trail)
+    trail.rotate(a.POLICE)
     trail.add(a.POLICE, body=b"too late")
 
 
+def challenged_under_the_old_key(trail: SignedTrail) -> None:
+    trail.rotate(a.POLICE)
+    trail.add(a.POLICE, Kind.AUDIT, body=key("nonce"))
+
+
+def challenged_too_late(trail: SignedTrail) -> None:
+    signed = trail.recorded_ms - WAIT_MS
+    trail.add(a.POLICE, Kind.AUDIT, body=key("nonce"), actor_time_ms=signed)
+
+
 def rotate_without_the_old_key(trail: SignedTrail) -> None:
-    rotate(trail, signed_by="thief")
+    trail.rotate(a.POLICE, signed_by="thief")
 
 
 def by_nobody(trail: SignedTrail) -> None:
@@ -300,6 +296,8 @@ def short_nonce(trail: SignedTrail) -> None:
         one_registrar,
         short_nonce,
         act_under_a_replaced_key,
+        challenged_under_the_old_key,
+        challenged_too_late,
         rotate_without_the_old_key,
     ],
 )
@@ -330,8 +328,19 @@ def test_no_bundle_is_handed_out_that_does_not_hold(
 
 def test_who_rotates_a_key_acts_under_the_new_one(tmp_path: Path) -> None:
     trail = small_trail()
-    rotate(trail)
-    trail.add("police's new key", body=b"in time")
+    trail.add(trail.rotate(a.POLICE), body=b"in time")
+    trail.epoch()
+    audited.write(tmp_path, trail)
+    assert verdicts(audited.bundled(tmp_path, trail), trail) == (True, True)
+
+
+def test_what_a_reader_signed_before_its_key_was_replaced_counts_for_both_verifiers(
+    tmp_path: Path,
+) -> None:
+    trail = small_trail()
+    signed = trail.recorded_ms
+    trail.rotate(a.POLICE)
+    trail.add(a.POLICE, Kind.AUDIT, body=key("nonce"), actor_time_ms=signed)
     trail.epoch()
     audited.write(tmp_path, trail)
     assert verdicts(audited.bundled(tmp_path, trail), trail) == (True, True)

@@ -13,7 +13,7 @@ from domain.standing import Key, Period
 from domain.trail.checkpoint import Checkpoint
 from domain.trail.merkle import EMPTY_ROOT, leaf
 from domain.trail.replay import Claim, Replay
-from domain.trail.statement import ZEROS
+from domain.trail.statement import ZEROS, Kind
 from domain.witness import AddCheckpoint, Cosigned
 from services.auditor.source import Source
 from services.directory import Directory
@@ -33,6 +33,7 @@ from tests.trail.signed import (
     public,
     small_trail,
 )
+from tests.vectors import key
 from tests.witnessed import Log
 
 LONG = 60.0
@@ -151,6 +152,21 @@ def of_a_number_used(trail: SignedTrail) -> None:
 
 def seen_elsewhere(trail: SignedTrail) -> None:
     trail.add(a.POLICE, body=b"seen", seen_root=leaf(b"a fork"))
+
+
+async def test_what_a_reader_signs_counts_under_the_key_that_it_had_then(tmp_path: Path) -> None:
+    trail = small_trail()
+    signed = trail.recorded_ms
+    new = trail.rotate(a.POLICE)
+    trail.add(a.POLICE, Kind.AUDIT, body=key("nonce"), actor_time_ms=signed)
+    trail.add(new, Kind.AUDIT, body=key("nonce"))
+    trail.epoch()
+    async with replaying(tmp_path) as part:
+        await part.confirm(trail.write(tmp_path))
+        trail.add(a.POLICE, Kind.AUDIT, body=key("nonce"))
+        trail.epoch()
+        with pytest.raises(Refused, match="KEY_NOT_IN_FORCE"):
+            await part.confirm(trail.write(tmp_path))
 
 
 async def test_one_that_says_it_was_shown_another_log_does_not_end_the_replay(

@@ -133,6 +133,20 @@ class SignedTrail:
                 event = replace(event, signing_key=public(label))  # noqa: PLW2901 - the real key
             self.fact(event)
 
+    def rotate(self, label: str, signed_by: str = "") -> str:
+        """Give an agency a new key, signed by the old one; return the label of the new one."""
+        published = next(f for f in a.facts(label) if isinstance(f, ev.AgencyKeyPublished))
+        new = f"{label}'s new key"
+        event = replace(
+            published,
+            head=replace(published.head, event_id=uid(f"fact {self.size}")),
+            signing_key=public(new),
+            previous=digest(public(label)),
+        )
+        signature = SIGNING.sign(key(signed_by or label), approval_message(event))
+        self.fact(replace(event, previous_signature=signature))
+        return new
+
     def disclose(self, *deliveries: Delivery, **more: Any) -> bytes:
         """Let the notary say what stands in feeds."""
         leaves = [d.leaf for d in sorted(deliveries)]
