@@ -69,16 +69,17 @@ def _said(one: Difference, judged: Judged) -> tuple[str, str]:
     """Return the check that a difference fails, and how."""
     due, told, parts = one
     name = judged.type.rpartition(".")[2] or "an event that the case did not have"
-    if told is None:
-        basis = due.delivery.basis if due else ""
-        shows = _categories(due.delivery) if due else ""
-        return "WITHHELD", f"{name} with {shows} was due{_by(basis)} and was not disclosed"
+    if due is not None and told is None:
+        if due.delivery.supersedes and not due.delivery.mask:
+            return "WITHHELD", f"{name} was to be closed again, and was not"
+        shows, basis = _categories(due.delivery), _by(due.delivery.basis)
+        return "WITHHELD", f"{name} with {shows} was due{basis}, and was not disclosed"
     answers = _answers(judged.decisions)
-    if due is None:
-        shows = _categories(told.delivery)
+    if due is None or told is None:
+        shows = _categories(one.shown.delivery)
         return "NOT_DUE", f"{name} with {shows} was disclosed, and no rule gave it{answers}"
     if parts == ("early",):
-        after = f"entry {due.entry}, recorded {due.ms - told.ms} ms later, brought it about"
+        after = f"entry {due.entry} was recorded later and brought it about"
         return "EARLY", f"{name} was disclosed before it was due: {after}"
     differs = "; ".join(_differs(part, due, told) for part in parts)
     return "OTHERWISE", f"{name} was disclosed otherwise than the rules give: {differs}{answers}"

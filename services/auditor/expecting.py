@@ -49,6 +49,8 @@ class Action(NamedTuple):
     entry: int
     """Place in the log, from 0."""
     actor: bytes
+    seen: int
+    """The largest size of the log that somebody had seen who signed an action up to here."""
     recorded: Recorded
     event: ev.Event
 
@@ -65,6 +67,8 @@ class Due(NamedTuple):
     """When the hub recorded that entry."""
     position: int
     """Its place among the accepted actions, from 1."""
+    seen: int
+    """See `Action`."""
 
 
 class Problem(NamedTuple):
@@ -105,6 +109,7 @@ class Expecting:
         self._case_of: dict[bytes, str] = {}
         """Disclosure stream -> case id."""
         self._touched: set[str] = set()
+        self._seen = 0
         self._new: list[FeedEntry] = []
         self.asked = 0
         """Entries that the table was asked about."""
@@ -143,7 +148,8 @@ class Expecting:
             signature=entry.signature,
             recorded_ms=entry.recorded_ms,
         )
-        return Action(index, said.actor, recorded, event)
+        self._seen = max(self._seen, said.seen_size)
+        return Action(index, said.actor, self._seen, recorded, event)
 
     def keep(self, actions: Sequence[Action]) -> None:
         """Put down what was read, before it is taken; `Corrupt` EVENT_TWICE."""
@@ -177,8 +183,8 @@ class Expecting:
             problems += self._read_again(entries, showing, world, recorded.recorded_ms)
         for entry in entries:
             delivery = self._delivery(entry)
-            case_id, ms = recorded.case_id, recorded.recorded_ms
-            yield Due(delivery, case_id, action.entry, ms, recorded.position)
+            case_id, ms, position = recorded.case_id, recorded.recorded_ms, recorded.position
+            yield Due(delivery, case_id, action.entry, ms, position, action.seen)
 
     def put_down(self) -> None:
         """Put down the entries since the last time; let cases go when too many are held."""

@@ -129,7 +129,7 @@ class Matching:
         self._next += 1
         if parts:
             yield Difference(due, told, parts)
-        elif told.entry < due.entry and due.ms > told.ms + CLOCKS_MS:
+        elif _early(due, told):
             yield Difference(due, told, ("early",))
 
     def _left_out(self) -> Difference:
@@ -165,3 +165,12 @@ class Matching:
 
 def _content(delivery: Delivery) -> tuple[bytes, int, str]:
     return delivery.event, delivery.mask, delivery.basis
+
+
+def _early(due: Due, told: Told) -> bool:
+    """Say whether it was disclosed before the entry that brought it about was recorded.
+
+    Feeds run ahead of the log for a moment, so standing before it is no proof. That the notary
+    says so is one, and so is an action up to there whose agency had already seen it disclosed.
+    """
+    return told.entry < due.entry and (due.ms > told.ms + CLOCKS_MS or due.seen > told.entry)

@@ -17,6 +17,7 @@ from domain.audience import Audience, SeatView, Window, compile_audience
 from domain.rules import world as rules
 from domain.trail.deliveries import Delivery
 from domain.trail.entry import Entry
+from domain.trail.merkle import EMPTY_ROOT
 from domain.trail.statement import Statement
 from domain.trail.tiles import WIDTH
 from domain.vocabulary import ALL_SEALED, Category, Seat
@@ -196,28 +197,47 @@ def test_one_fault_is_told_once_however_much_comes_after_it(
     assert only(audited(hub, tmp_path)).event == left_out[0].event.hex()
 
 
-def early_and_late(hub: DisclosingHub, later: int, signed_ms: int) -> None:
-    """Disclose the past of the case before the consent that opens it stands in the trail."""
+UNSEEN = {"seen_size": 0, "seen_root": EMPTY_ROOT}
+NOON = T0 + DAY
+
+
+def early_and_late(hub: DisclosingHub, signed_ms: int) -> None:
+    """Disclose the past of the case before the consent that opens it, at noon, is in the trail."""
     with closing(DisclosingHub()) as truth:
         recorded(truth, *PERSON)
-        recorded(truth, *SHARED[:2], at=later)
-        early = [(c, d) for c, d in truth.told if d.agency == a.SHELTER]
-    hub.tell(early, actor_time_ms=signed_ms)
-    hub.lie = lambda told: without(told, lambda d: ("", d) in [("", e) for _, e in early])
-    recorded(hub, *SHARED[:2], at=later)
+        recorded(truth, *SHARED[:2], at=NOON)
+        to_shelter = without(truth.told, lambda d: d.agency != a.SHELTER)
+    early = [d for _, d in to_shelter[: len(PERSON)]]
+    hub.tell(to_shelter[: len(PERSON)], actor_time_ms=signed_ms)
+    hub.lie = lambda told: without(told, lambda d: d in early)
+    recorded(hub, *SHARED[:2], at=NOON)
 
 
-def test_what_was_disclosed_before_it_was_due_is_found(hub: DisclosingHub, tmp_path: Path) -> None:
-    early_and_late(hub, T0 + DAY, signed_ms=T0 + DAY - 2_000)
-    found = audited(hub, tmp_path).findings
-    assert "EARLY" in {f.check for f in found}
+def checks_of(report: Report) -> set[str]:
+    return {finding.check for finding in report.findings}
 
 
-def test_a_feed_that_was_ahead_of_the_trail_for_a_moment_is_no_finding(
+def test_what_was_disclosed_before_it_was_due_is_found_by_the_notarys_clock(
     hub: DisclosingHub, tmp_path: Path
 ) -> None:
-    early_and_late(hub, T0 + DAY, signed_ms=T0 + DAY + 20)
-    assert "EARLY" not in {f.check for f in audited(hub, tmp_path).findings}
+    hub.seen = UNSEEN
+    early_and_late(hub, signed_ms=NOON - 2_000)
+    assert checks_of(audited(hub, tmp_path)) == {"EARLY"}
+
+
+def test_a_notary_that_sets_its_clock_forward_is_found_by_who_saw_its_checkpoint(
+    hub: DisclosingHub, tmp_path: Path
+) -> None:
+    early_and_late(hub, signed_ms=NOON + DAY)
+    assert checks_of(audited(hub, tmp_path)) == {"EARLY"}
+
+
+def test_a_feed_that_was_ahead_of_the_trail_for_a_moment_is_not_early(
+    hub: DisclosingHub, tmp_path: Path
+) -> None:
+    hub.seen = UNSEEN
+    early_and_late(hub, signed_ms=NOON + 20)
+    assert checks_of(audited(hub, tmp_path)) == set()
 
 
 def test_what_was_recorded_in_the_last_minute_is_pending_and_then_overdue(
