@@ -10,6 +10,7 @@ from domain.trail.anchors import StampChecking
 from domain.trail.notes import NoteVerifying
 from domain.trail.quorum import NONE, Policy, Witnessed, open_checkpoint
 from domain.trail.replay import Claim, Keys, Replay
+from services.auditor.mapping import MapsBeside
 from services.auditor.report import Report
 from services.auditor.source import Source
 from services.trust import Trust
@@ -31,6 +32,7 @@ class Tools:
 
     verifying: NoteVerifying
     pool: SignaturePool
+    maps: MapsBeside
     keys: Callable[[Trust], Keys]
     """Pins -> whose keys stand behind actors; no registry fact is known yet."""
     type_name: Callable[[int], str]

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 
+from adapters.head_maps import HeadMaps
 from adapters.notes import NoteVerifier
 from adapters.signature_pool import SignaturePool
 from adapters.signing import Ed25519Signing
@@ -60,10 +61,11 @@ def auditor_tools(progress: Callable[[int, int], None]) -> Iterator[Tools]:
         directory = Directory(language, trust.registrars, signing.verify)
         return TrailKeys(language, directory, _operator(trust))
 
-    with SignaturePool() as pool:
+    with SignaturePool() as pool, HeadMaps() as maps:
         yield Tools(
             verifying=NoteVerifier(),
             pool=pool,
+            maps=maps,
             keys=keys,
             type_name=lambda number: names.get(number, ""),
             progress=progress,

@@ -229,6 +229,19 @@ def test_what_a_dishonest_hub_signs_and_has_cosigned_is_found(
     assert check in audited.checks(audited.verified(tmp_path, trail))
 
 
+def test_maps_of_a_large_log_are_kept_in_a_process_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.head_maps.LARGE", 0)
+    trail = small_trail()
+    forge_map(trail)
+    trail.add(a.POLICE, body=b"after it")
+    trail.epoch()
+    audited.write(tmp_path, trail)
+    (found,) = audited.verified(tmp_path, trail).findings
+    assert (found.check, found.index) == ("MAP", 14)
+
+
 def test_a_log_without_its_newest_entries_is_found_by_who_verified_them(
     whole: Path, trail: SignedTrail, tmp_path: Path
 ) -> None:
