@@ -10,9 +10,9 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey, MLDSA44PublicKey
 
 from adapters.signing import Ed25519Signing
-from domain.errors import Malformed, NotAuthentic, Refused
+from domain.errors import Malformed, Refused
 from domain.secret import Secret
-from domain.trail.notes import Algorithm, NoteSigning, SecretKey, VerifierKey, is_key_name
+from domain.trail.notes import Algorithm, NoteSigning, VerifierKey, is_key_name
 
 _SEED_SIZE = 32
 _ED25519 = Ed25519Signing()
@@ -75,14 +75,6 @@ def note_signer(name: str, algorithm: Algorithm, seed: Secret) -> NoteSigning:
     if algorithm is Algorithm.ML_DSA_44_COSIGNATURE:
         return MlDsaNoteSigner(name, seed)
     return Ed25519NoteSigner(name, algorithm, seed)
-
-
-def note_signer_of(secret_key: SecretKey) -> NoteSigning:
-    """Return the signer of a key from a file; `NotAuthentic` SKEY when its id is another's."""
-    signer = note_signer(secret_key.name, Algorithm.ED25519, secret_key.seed)
-    if signer.key.id != secret_key.id:
-        raise NotAuthentic("SKEY", "the key id is not that of the seed; copy the key file whole")
-    return signer
 
 
 @contextmanager

@@ -12,17 +12,13 @@ from enum import IntEnum
 from typing import NamedTuple, Protocol, Self
 
 from domain.errors import Malformed
-from domain.secret import Secret
 
 MAX_SIZE = 1_000_000
 """Bytes of a note, as in golang.org/x/mod/sumdb/note."""
 MAX_SIGNATURES = 100
 _ID_SIZE = 4
-_SEED_SIZE = 32
 _MARK = "\N{EM DASH} "
-_SKEY = "PRIVATE+KEY+"
 _CONTROL = re.compile("[\x00-\x09\x0b-\x1f]")
-_HEX_ID = re.compile("[0-9a-f]{8}")
 
 
 class Algorithm(IntEnum):
@@ -67,41 +63,25 @@ class VerifierKey(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Self:
         """Return the key of a vkey without a newline, or raise `Malformed` VKEY."""
-        name, key_id, algorithm, public_key = _key_parts(text, "VKEY")
-        if len(public_key) != _KEY_SIZE[algorithm]:
-            raise Malformed("VKEY", f"a key of type {algorithm} is {_KEY_SIZE[algorithm]} bytes")
-        key = cls(name, algorithm, public_key)
-        if key.id != key_id:
+        name, _, rest = text.partition("+")
+        key_id, _, material = rest.partition("+")
+        try:
+            name.encode()
+            data = from_base64(material)
+        except ValueError:
+            message = "the key material is not base64, or the name is not UTF-8"
+            raise Malformed("VKEY", message) from None
+        if not is_key_name(name) or not data:
+            raise Malformed("VKEY", "a verifier key is <name>+<8 hex digits>+<base64>")
+        if data[0] not in _KEY_SIZE:
+            raise Malformed("VKEY", f"signature type {data[0]} is unknown; use 1, 4 or 6")
+        key = cls(name, Algorithm(data[0]), data[1:])
+        if len(key.public_key) != _KEY_SIZE[key.algorithm]:
+            message = f"a key of type {data[0]} is {_KEY_SIZE[key.algorithm]} bytes"
+            raise Malformed("VKEY", message)
+        if key.id.hex() != key_id:
             raise Malformed("VKEY", "the key id is not that of the key; copy the vkey whole")
         return key
-
-
-class SecretKey(NamedTuple):
-    """An Ed25519 note key in the form in which Go's `note` package writes it to a file.
-
-    Cosigning keys have no such form: their 32-byte seeds rest in the keystore.
-    """
-
-    name: str
-    id: bytes
-    """4 bytes. Whoever derives the public key compares."""
-    seed: Secret
-    """32 bytes."""
-
-    def reveal(self) -> str:
-        """Return `PRIVATE+KEY+<name>+<8 hex of the id>+<base64 of algorithm and seed>`."""
-        material = to_base64(bytes([Algorithm.ED25519]) + self.seed.reveal())
-        return f"{_SKEY}{self.name}+{self.id.hex()}+{material}"
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Return the key in `text` without a newline, or raise `Malformed` SKEY."""
-        if not text.startswith(_SKEY):
-            raise Malformed("SKEY", f"a secret note key starts with {_SKEY}")
-        name, key_id, algorithm, seed = _key_parts(text.removeprefix(_SKEY), "SKEY")
-        if algorithm is not Algorithm.ED25519 or len(seed) != _SEED_SIZE:
-            raise Malformed("SKEY", f"a secret note key is an Ed25519 seed of {_SEED_SIZE} bytes")
-        return cls(name, key_id, Secret(seed))
 
 
 class NoteVerifying(Protocol):
@@ -223,22 +203,6 @@ def _signature(line: str) -> Signature:
     if len(data) <= _ID_SIZE:
         raise _malformed("a signature is shorter than a key id and one byte")
     return Signature(name, data[:_ID_SIZE], data[_ID_SIZE:])
-
-
-def _key_parts(text: str, code: str) -> tuple[str, bytes, Algorithm, bytes]:
-    name, _, rest = text.partition("+")
-    key_id, _, material = rest.partition("+")
-    try:
-        name.encode()
-        data = from_base64(material)
-    except ValueError:
-        raise Malformed(code, "the key material is not base64, or the name is not UTF-8") from None
-    if not is_key_name(name) or not _HEX_ID.fullmatch(key_id) or not data:
-        raise Malformed(code, "a note key is <name>+<8 hex digits>+<base64>")
-    try:
-        return name, bytes.fromhex(key_id), Algorithm(data[0]), data[1:]
-    except ValueError:
-        raise Malformed(code, f"signature type {data[0]} is unknown; use 1, 4 or 6") from None
 
 
 def _malformed(why: str) -> Malformed:

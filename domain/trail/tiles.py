@@ -114,14 +114,6 @@ class TileNodes:
         return rows
 
 
-def tiles_of(size: int) -> Iterator[Tile]:
-    """Yield every tile of the tree of `size`, level by level."""
-    for level in range(_levels(size)):
-        hashes = size >> _HEIGHT * level
-        for number in range(-(-hashes // WIDTH)):
-            yield Tile(level, number, min(WIDTH, hashes - WIDTH * number))
-
-
 def partial_tiles_of(size: int) -> Iterator[Tile]:
     """Yield the tiles that are not full: at most one of each level."""
     for level in range(_levels(size)):

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from adapters.notes import note_signer, note_signer_of
+from adapters.notes import note_signer
 from adapters.trail_source import FolderSource
 from domain.secret import Secret
 from domain.trail.merkle import leaf, root
-from domain.trail.notes import Algorithm, SecretKey
+from domain.trail.notes import Algorithm, VerifierKey, to_base64
 from domain.trail.quorum import Policy, open_checkpoint
 from services.auditor.source import Source
 from services.bootstrap import Parts, Settings
@@ -33,10 +33,10 @@ def oneshot(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build(ONESHOT, tmp_path_factory.mktemp("oneshot"))
 
 
-def secret_key() -> SecretKey:
-    """Return the log's key as Tessera reads it."""
-    seed = Secret(key("tessera log"))
-    return SecretKey(ORIGIN, note_signer(ORIGIN, Algorithm.ED25519, seed).key.id, seed)
+def secret_key(log: VerifierKey) -> str:
+    """Return the log's key as Go's `note` package reads it: with the seed, not the public half."""
+    seed = to_base64(bytes([log.algorithm]) + key("tessera log"))
+    return f"PRIVATE+KEY+{ORIGIN}+{log.id.hex()}+{seed}"
 
 
 def add(oneshot: Path, folder: Path, entries: dict[str, bytes]) -> subprocess.CompletedProcess[str]:
@@ -63,9 +63,8 @@ def add(oneshot: Path, folder: Path, entries: dict[str, bytes]) -> subprocess.Co
 
 
 def test_tessera_publishes_what_our_witness_has_cosigned(oneshot: Path, tmp_path: Path) -> None:
-    secret = secret_key()
-    log = note_signer_of(secret).key
-    (tmp_path / "log.key").write_text(secret.reveal())
+    log = note_signer(ORIGIN, Algorithm.ED25519, Secret(key("tessera log"))).key
+    (tmp_path / "log.key").write_text(secret_key(log))
     with WitnessChild(tmp_path, log) as child:
         (signer,) = witness_signers(Parts(Settings(data=child.data)), BODY, ml_dsa=False)
         text = f"log {log.text}\nwitness {BODY} {signer.key.text} {child.address}\nquorum {BODY}\n"
