@@ -82,6 +82,11 @@ class Deliveries:
         self.purposes: set[str] = set()
         """Seats that are read here."""
 
+    @property
+    def due(self) -> bool:
+        """Whether it is time to look at every lane."""
+        return self._clock() - self._looked_ms >= EVERY_MS
+
     def take(self, purpose: str, taken: Sequence[tuple[FeedItem, str]]) -> None:
         """Keep (entry, case id) of a page, in the transaction that keeps what they show.
 
@@ -109,7 +114,7 @@ class Deliveries:
         Return whether there may be more to compare.
         """
         due = list(self._trail.open_lanes())
-        if self._clock() - self._looked_ms >= EVERY_MS:
+        if self.due:
             every = [Lane(p, n) for p in sorted(self.purposes) for n in range(LANES)]
             due += [lane for lane in every if lane not in due]
             self._looked_ms = self._clock()

@@ -61,7 +61,7 @@ class Watching:
         await self._part("checkpoint", poll)
         if self.codes["checkpoint"]:
             return False
-        if new or self._more:
+        if new or self._more or watch.deliveries.due:
             more = [
                 await self._part("receipts", watch.receipts.collect),
                 await self._part("feeds", watch.deliveries.check),
