@@ -4,51 +4,25 @@ Read are entries and bodies alone, under a checkpoint that the auditor's policy 
 signatures and the registrars' approvals are `audit verify`'s matter, over the same checkpoint.
 """
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import NamedTuple
 
 from domain.errors import Corrupt, HubError, Malformed
 from domain.trail.checkpoint import Checkpoint
-from domain.trail.delivered import Feed
 from domain.trail.entry import Epoch, read
 from domain.trail.merkle import Range, leaf
 from domain.trail.state import Item
 from domain.trail.statement import Kind, actor_id
 from domain.trail.tiles import WIDTH
-from domain.vocabulary import Seat
-from services.auditor.differing import feed_of, finding_of
 from services.auditor.expecting import Action, Expecting, Judging, Problem
-from services.auditor.matching import Difference, Matching, Told
 from services.auditor.opening import Own, Tools, opened, own_or_its
-from services.auditor.report import MOST_FINDINGS, Report
-from services.auditor.second_reading import Judged
+from services.auditor.reconciling import Asked, Reconciling
+from services.auditor.report import Report
 from services.auditor.source import Source
 
-LAG_MS = 60_000
-"""What was recorded so shortly before the checkpoint may still be on its way to it."""
 MOST_WAITING = 200_000
 """Deliveries that are held without a counterpart; with more of them the audit ends."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """Which findings are wanted; the whole log is read for any."""
-
-    seat: Seat | None = None
-    from_ms: int | None = None
-    to_ms: int | None = None
-    """Recorded or disclosed before this instant."""
-
-    def wants(self, seat: Seat | None, ms: int) -> bool:
-        """Say whether what happened then, about a seat or about none, was asked for."""
-        return (
-            (self.seat is None or seat is None or seat == self.seat)
-            and (self.from_ms is None or ms >= self.from_ms)
-            and (self.to_ms is None or ms < self.to_ms)
-        )
 
 
 class _Step(NamedTuple):
@@ -98,12 +72,9 @@ class _Audit:
         self._expecting = Expecting(judging)
         self._pack = judging.world.policy_id
         self._asked = asked
+        self._reconciling = Reconciling(self._expecting, asked, report)
         self._tree = Range()
-        self._feeds: defaultdict[Feed, Matching] = defaultdict(Matching)
-        self._round: defaultdict[Feed, list[Told]] = defaultdict(list)
-        """What was disclosed since the last EPOCH: cases come one after the other in it."""
         self._recorded_ms = 0
-        self._disclosures = 0
         self._whole = True
         """Whether everything so far could be judged."""
 
@@ -161,42 +132,25 @@ class _Audit:
                 if action:
                     self._fold(action)
                 elif told:
-                    self._hold(index, told)
+                    self._reconciling.hold(index, told)
                 else:
-                    self._compare()
+                    self._reconciling.compare()
             except HubError as e:
                 return self._ends(e, index)
         self._expecting.put_down()
-        waiting = sum(feed.waiting for feed in self._feeds.values())
-        if waiting > MOST_WAITING:
-            differs = Corrupt("DIFFERS", f"{waiting} deliveries have no counterpart")
-            return self._ends(differs, self.size - 1)
+        if self._reconciling.waiting > MOST_WAITING:
+            message = f"more than {MOST_WAITING} deliveries have no counterpart"
+            return self._ends(Corrupt("DIFFERS", message), self.size - 1)
         return True
 
     def _fold(self, action: Action) -> None:
         problems: list[Problem] = []
         ms = self._recorded_ms = action.recorded.recorded_ms
         for due in self._expecting.take(action, problems):
-            feed = feed_of(due.delivery)
-            self._report_all(feed, self._feeds[feed].expect(due))
+            self._reconciling.expect(due)
         for check, message, seat in problems:
             if self._asked.wants(seat, ms):
                 self._report.find(check, message, action.entry)
-
-    def _hold(self, index: int, item: Item) -> None:
-        self._disclosures += 1
-        case_id, position = self._expecting.case_of(item.said.stream), self._expecting.position
-        for delivery in item.deliveries:
-            told = Told(delivery, case_id, index, item.said.actor_time_ms, position)
-            self._round[feed_of(delivery)].append(told)
-
-    def _compare(self) -> None:
-        """Hold what the round disclosed, in the order of each feed, against what is due."""
-        for feed, all_told in self._round.items():
-            matching = self._feeds[feed]
-            for told in sorted(all_told, key=lambda told: told.delivery.seq):
-                self._report_all(feed, matching.tell(told))
-        self._round.clear()
 
     def finish(self, as_of_ms: int | None) -> None:
         """Report on what is left, and what holds; `as_of_ms` is when witnesses saw the log."""
@@ -204,33 +158,15 @@ class _Audit:
         if self._whole:
             if self._tree.root != self._checkpoint.root:
                 report.find("TREE", "the entries have another root than the checkpoint")
-            self._compare()
-            self._close(self._recorded_ms if as_of_ms is None else as_of_ms)
+            self._reconciling.finish(self._recorded_ms if as_of_ms is None else as_of_ms)
         report.notes.append(
             "chains, signatures and the registrars' approvals are checked by `audit verify`"
         )
         if not report.findings:
             self._tell_what_holds()
 
-    def _close(self, as_of_ms: int) -> None:
-        """Report what has no counterpart, but for what may still be on its way."""
-        pending = 0
-        for feed, matching in self._feeds.items():
-            for difference in matching.finish():
-                due = difference.due
-                if difference.told is None and due and due.ms > as_of_ms - LAG_MS:
-                    pending += self._asked.wants(Seat(feed.agency, feed.purpose), due.ms)
-                else:
-                    self._report_all(feed, iter((difference,)))
-        if pending:
-            self._report.notes.append(
-                f"{pending} deliveries are pending: what brought them about was recorded within"
-                f" {LAG_MS // 1000} s before the checkpoint"
-            )
-
     def _tell_what_holds(self) -> None:
-        report, expecting = self._report, self._expecting
-        matched = sum(feed.matched for feed in self._feeds.values())
+        report, expecting, reconciling = self._report, self._expecting, self._reconciling
         report.holds("TREE", f"{self.size} entries have the checkpoint's root")
         report.holds(
             "RULES",
@@ -239,30 +175,12 @@ class _Audit:
         )
         report.holds(
             "DISCLOSURES",
-            f"{matched} deliveries in {self._disclosures} entries are just what the rules give,"
-            f" in {len(self._feeds)} lanes of feeds",
+            f"{reconciling.matched} deliveries in {reconciling.disclosures} entries are just what"
+            f" the rules give, in {reconciling.lanes} lanes of feeds",
         )
         report.holds(
             "TABLE", f"of {expecting.asked} deliveries the consent table says what they show"
         )
-
-    def _report_all(self, feed: Feed, differences: Iterator[Difference]) -> None:
-        seat = Seat(feed.agency, feed.purpose)
-        for one in differences:
-            ms = one.due.ms if one.due else one.shown.ms
-            if self._asked.wants(seat, ms):
-                self._find(one, ms)
-
-    def _find(self, one: Difference, ms: int) -> None:
-        """Report a difference, with what the table says of each category that is shown."""
-        if len(self._report.findings) >= MOST_FINDINGS:
-            self._report.more += 1
-            return
-        judged, shown = Judged(""), one.shown
-        if shown.case_id:
-            position = one.due.position if one.due else shown.position
-            judged = self._expecting.judge(shown.case_id, shown.delivery, position)
-        self._report.findings.append(finding_of(one, judged, ms))
 
     def _ends(self, error: HubError, index: int) -> bool:
         """Report why nothing after this entry can be judged; what is open then stays so."""

@@ -111,13 +111,10 @@ class Expecting:
         self._touched: set[str] = set()
         self._seen = 0
         self._new: list[FeedEntry] = []
+        self.position = 0
+        """How many accepted actions were taken."""
         self.asked = 0
         """Entries that the table was asked about."""
-
-    @property
-    def position(self) -> int:
-        """How many accepted actions were read."""
-        return len(self._digests) // _DIGEST
 
     def case_of(self, stream: bytes) -> str:
         """Return the case whose disclosures stand in `stream`; empty if there is none."""
@@ -138,7 +135,7 @@ class Expecting:
         if version == 1:
             self._case_of[disclosure_stream(case_id)] = case_id
         recorded = Recorded(
-            position=self.position,
+            position=len(self._digests) // _DIGEST,
             event_id=event.head.event_id,
             case_id=case_id,
             version=version,
@@ -168,6 +165,7 @@ class Expecting:
         `Corrupt` when it cannot be folded: nothing after it can be judged.
         """
         recorded, event = action.recorded, action.event
+        self.position = recorded.position
         if isinstance(event, ev.RegistryEvent):
             for lane in self._lanes:
                 lane.take(recorded)

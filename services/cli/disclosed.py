@@ -9,9 +9,10 @@ import typer
 
 from domain.errors import Malformed
 from domain.vocabulary import Purpose, Seat
-from services.auditor.disclosures import Asked, disclosures
+from services.auditor.disclosures import disclosures
 from services.auditor.instants import instant
 from services.auditor.opening import Tools
+from services.auditor.reconciling import Asked
 from services.auditor.report import Report
 from services.auditor.who_saw import who_saw
 from services.bootstrap import Settings

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from domain import events as ev
 from domain.audience import Audience, SeatView, Window, compile_audience
+from domain.feed import lane_of
 from domain.rules import world as rules
 from domain.trail.deliveries import Delivery
 from domain.trail.entry import Entry
 from domain.trail.merkle import EMPTY_ROOT
-from domain.trail.statement import Statement
+from domain.trail.statement import Statement, digest
 from domain.trail.tiles import WIDTH
 from domain.vocabulary import ALL_SEALED, Category, Seat
 from services.auditor import disclosures, expecting
@@ -113,6 +114,27 @@ def test_what_is_shown_to_who_has_no_part_is_found_with_the_reason(
     assert [answer[:2] for answer in finding.answers] == [("IDENTITY", "D12"), ("HEALTH", "D12")]
     assert (finding.case_id, finding.event_type) == (CASE, "nrm.v1.PersonIdentityRecorded")
     assert "no part in the case" in finding.message
+
+
+def test_what_was_shown_without_leave_is_judged_as_of_then(
+    hub: DisclosingHub, tmp_path: Path
+) -> None:
+    """The consent that comes later does not excuse it."""
+    identity = digest(Entry.decode(hub.trail.leaves[-3][0]).statement)
+    lane = lane_of(CASE)
+    hub.tell([(CASE, Delivery(a.SHELTER, a.SUPPORT, lane, 1, 0, IDENTITY, identity, ""))])
+    hub.lie = lambda told: [(c, _after_one_more(d)) for c, d in told]
+    recorded(hub, *SHARED)
+    finding = only(audited(hub, tmp_path))
+    assert (finding.check, finding.number) == ("NOT_DUE", 1)
+    assert finding.answers == (("IDENTITY", "D12", None),)
+
+
+def _after_one_more(delivery: Delivery) -> Delivery:
+    later = delivery.supersedes and delivery.supersedes + 1
+    if delivery.agency != a.SHELTER:
+        return delivery
+    return delivery._replace(seq=delivery.seq + 1, supersedes=later)
 
 
 def test_a_mask_that_is_too_wide_is_found_with_what_nobody_consented_to(

@@ -31,8 +31,9 @@ from domain.trail.statement import ZEROS, digest
 from domain.vocabulary import Seat
 from schemas.layout import layout
 from services.auditor.differing import DisclosureFinding
-from services.auditor.disclosures import Asked, disclosures
+from services.auditor.disclosures import disclosures
 from services.auditor.expecting import Judging
+from services.auditor.reconciling import Asked
 from services.auditor.report import Report
 from services.hub.projector import Projector
 from tests import agencies as a
