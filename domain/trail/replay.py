@@ -7,19 +7,25 @@ are handed out, so that the caller verifies them in bulk and in as many processe
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from itertools import islice
 from typing import NamedTuple, Protocol
 
 from domain.errors import HubError, Malformed
 from domain.standing import Period
-from domain.trail.admission import Problem, Signer, epoch_problems, map_problems, problems
+from domain.trail.admission import (
+    SEEN,
+    Problem,
+    Signer,
+    epoch_problems,
+    map_problems,
+    problems,
+)
 from domain.trail.entry import Epoch, read
 from domain.trail.merkle import leaf
 from domain.trail.state import Item, State
 from domain.trail.statement import Kind, actor_id, signed_bytes
 
 MOST_FINDINGS = 1_000
-"""A log could be made to have more than memory holds."""
+"""And as many alarms: a log could be made to have more than memory holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,9 @@ class Replay:
         """
         self.state = State()
         self.findings: list[Finding] = []
+        self.alarms: list[Finding] = []
+        """Where an actor says that it was shown another log: no fault that is seen in this one,
+        else any one actor could spoil it for all."""
         self.map_known = True
         self.followed: dict[bytes, list[int]] = {stream: [] for stream in follow}
         """stream -> indexes of its entries, in order."""
@@ -131,5 +140,9 @@ class Replay:
 
     def _find(self, wrong: Iterable[Problem]) -> None:
         """Keep what is wrong; what nobody would read is not even looked for."""
-        room = max(0, MOST_FINDINGS - len(self.findings))
-        self.findings.extend(Finding(self.state.size, *problem) for problem in islice(wrong, room))
+        for problem in wrong:
+            kept = self.alarms if problem.check == SEEN else self.findings
+            if len(kept) < MOST_FINDINGS:
+                kept.append(Finding(self.state.size, *problem))
+            elif kept is self.findings:
+                return

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from domain.errors import Malformed
 from domain.trail.checkpoint import Checkpoint
-from domain.trail.replay import Claim, Replay
+from domain.trail.replay import Claim, Finding, Replay
 from domain.trail.statement import Kind
 from domain.trail.tiles import WIDTH
 from services.auditor.mapping import ClaimedHeads
@@ -82,7 +82,17 @@ class Walk:
         tree.finish()
         for index in heads.wrong():
             self._report.find(MAP, "the map of heads has another root", index)
+        self._alarm(replay.alarms, noted=only is not None)
         self._tell(replay, skip)
+
+    def _alarm(self, alarms: Sequence[Finding], *, noted: bool) -> None:
+        """Report what actors say against the log; of some streams only a note holds or not."""
+        if noted and alarms:
+            message = f"{len(alarms)} actions name a root that this log never had; the first is"
+            self._report.notes.append(f"{message} entry {alarms[0].index}: see `audit verify`")
+        elif not noted:
+            for found in alarms:
+                self._report.find(found.check, found.message, found.index)
 
     def _verify(self, claims: Sequence[tuple[int, Claim]]) -> None:
         if claims:

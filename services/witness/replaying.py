@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 from domain.errors import Malformed, Refused, Unavailable
-from domain.trail.admission import SEEN
 from domain.trail.checkpoint import Checkpoint
 from domain.trail.merkle import Range, leaf, root
 from domain.trail.replay import Claim, Finding, Replay
@@ -234,17 +233,11 @@ class Replaying:
             for (index, _), holds in zip(claims, held, strict=True)
             if not holds
         ]
-        wrong = [f for f in self._replay.findings if not self._alarms(f)]
-        self._replay.findings.clear()
-        return min([*wrong, *forged], key=lambda f: f.index, default=None)
-
-    def _alarms(self, finding: Finding) -> bool:
-        """Note what one actor says against the log. If that ended the replay, anybody could."""
-        if finding.check != SEEN:
-            return False
-        log.error("entry %d has seen another log: %s", finding.index, finding.message)
-        self.alarms += 1
-        return True
+        for alarm in self._replay.alarms:
+            log.error("entry %d has seen another log: %s", alarm.index, alarm.message)
+        self.alarms += len(self._replay.alarms)
+        self._replay.alarms.clear()
+        return min([*self._replay.findings, *forged], key=lambda f: f.index, default=None)
 
 
 def _fits(entry: bytes, body: bytes) -> bool:

@@ -216,10 +216,10 @@ def replayed(leaves: Sequence[Leaf], **changes: Any) -> tuple[Replay, list[Claim
 def found(leaves: Sequence[Leaf], **changes: Any) -> set[tuple[int, str]]:
     """Return index and check of everything that a replay finds, signatures included."""
     replay, _ = replayed(leaves, **changes)
-    return {(f.index, f.check) for f in replay.findings}
+    return {(f.index, f.check) for f in (*replay.findings, *replay.alarms)}
 
 
 def passes(leaves: Sequence[Leaf]) -> bool:
     """Say whether nothing at all is found, with every signature verified."""
     replay, claims = replayed(leaves)
-    return not replay.findings and all(SIGNING.verify_all(claims))
+    return not (replay.findings or replay.alarms) and all(SIGNING.verify_all(claims))

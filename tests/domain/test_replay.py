@@ -409,6 +409,19 @@ def test_a_log_that_is_all_wrong_fills_no_memory() -> None:
     assert {(f.index, f.check) for f in replay.findings} == {(2, "FEED")}
 
 
+def test_what_one_actor_says_against_the_log_hides_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(replay_module, "MOST_FINDINGS", 2)
+    log = example()
+    for _ in range(3):
+        log.act(seen_root=key("root of a fork"))
+    log.act(actor_seq=0)
+    replay, _ = replayed(log.close().leaves)
+    assert [f.check for f in replay.alarms] == ["SEEN", "SEEN"]
+    assert [f.check for f in replay.findings] == ["ACTOR_CHAIN"]
+
+
 @given(st.data())
 def test_no_byte_of_any_leaf_or_body_can_change(data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(LEAVES) - 1))

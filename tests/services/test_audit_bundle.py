@@ -24,6 +24,7 @@ from domain.trail.notes import Algorithm, Note
 from domain.trail.proof import Proof
 from domain.trail.statement import Kind, actor_id, disclosure_stream, stream_tag
 from services.auditor.bundling import bundle
+from services.auditor.case import case
 from services.auditor.opening import Own
 from services.auditor.report import Report
 from services.bootstrap.auditor import enclosed
@@ -344,6 +345,19 @@ def test_what_a_reader_signed_before_its_key_was_replaced_counts_for_both_verifi
     trail.epoch()
     audited.write(tmp_path, trail)
     assert verdicts(audited.bundled(tmp_path, trail), trail) == (True, True)
+
+
+def test_an_agency_that_names_a_foreign_root_spoils_nobodys_evidence(tmp_path: Path) -> None:
+    """A finding of `audit verify` for ever, as only that agency knows what it was shown."""
+    trail = small_trail()
+    trail.add(a.REFUGE, body=b"seen", seen_root=leaf(b"a fork"))
+    trail.epoch()
+    audited.write(tmp_path, trail)
+    assert verdicts(audited.bundled(tmp_path, trail), trail) == (True, True)
+    with audited.tools() as tools:
+        shown = case(audited.source(tmp_path), audited.own(trail), tools, CASE)
+    assert shown.findings == []
+    assert f"entry {trail.size - 2}: see `audit verify`" in "".join(shown.notes)
 
 
 @given(change=st.data())

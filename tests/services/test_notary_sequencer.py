@@ -210,7 +210,7 @@ def test_an_action_that_has_seen_another_log_is_entered_and_told(world: NotaryWo
     world.acting.record(world.acting.event(seen_size=7, seen_root=sha("another log")))
     world.sequenced()
     assert world.sequencer.alarms == 1
-    assert [f.check for f in world.replayed().findings] == ["SEEN"]
+    assert [f.check for f in world.replayed().alarms] == ["SEEN"]
 
 
 def test_a_root_that_the_log_had_may_be_seen(world: NotaryWorld) -> None:
