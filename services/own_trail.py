@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from domain.trail.notes import VerifierKey
 from services.bootstrap import Parts
 from services.bootstrap.hub import HubParts
-from services.bootstrap.notary import build_notary, ensure_policy, trail_folder
+from services.bootstrap.notary import build_notary, trail_folder
+from services.bootstrap.trail_policy import ensure_policy
 from services.bootstrap.witness import Watched, build_witness, witness_signers
 from services.http.witness import witness_app
 from services.serving import Faces, address_of

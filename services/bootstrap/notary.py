@@ -9,20 +9,21 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from adapters.file_lease import FileLease
-from adapters.http_witness import HttpWitness
 from adapters.metrics.notary import NotaryMetrics
 from adapters.notes import NoteVerifier
 from adapters.sqlite.notary_store import SqliteNotaryStore
 from adapters.trail_files import FolderTrailFiles
 from domain.agency import Registry
-from domain.errors import Refused, Unavailable
-from domain.notary import NotaryStore
+from domain.errors import Unavailable
+from domain.notary import NotaryStore, TrailFiles
 from domain.trail.checkpoint import Checkpoint
+from domain.trail.notes import VerifierKey
 from domain.trail.quorum import Policy
 from domain.trail.statement import actor_id
 from services.bootstrap.anchoring import build_anchoring
 from services.bootstrap.hub import event_store, feeds_of
 from services.bootstrap.parts import COORDINATOR, CUSTODIAN, NOTARY, TRUST, Parts, now_ms
+from services.bootstrap.trail_policy import POLICY, witness_policy, witnesses_of
 from services.bootstrap.watching import vitals_of
 from services.http.auth import TokenIssuer
 from services.http.health import Ask, Vitals, in_thread, vital_endpoints
@@ -41,9 +42,6 @@ from services.notary.shown import Shown
 from services.notary.signers import Signers
 from services.worker import Worker
 
-POLICY = "policy"
-"""The policy of witnesses, in the data folder beside trust.json."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotaryProcess:
@@ -56,38 +54,20 @@ class NotaryProcess:
     publisher: Publishing
     store: NotaryStore
 
+    @property
+    def state(self) -> str:
+        """The state of the trail, or the reason code of what stopped it."""
+        return self.leading.broken or self.publisher.countdown.state
+
     def says(self) -> dict[str, object]:
         """Return what /ready shows of the trail beside what it depends on."""
-        countdown = self.publisher.countdown
-        state = self.leading.broken or countdown.state
-        return {"trail": {"state": state, "seconds_left": round(countdown.seconds_left)}}
+        left = round(self.publisher.countdown.seconds_left)
+        return {"trail": {"state": self.state, "seconds_left": left}}
 
 
 def trail_folder(parts: Parts) -> Path:
     """Return the folder of the trail's files."""
     return parts.folder(f"{NOTARY}/trail")
-
-
-def policy_of(parts: Parts) -> bytes:
-    """Return the policy of witnesses that lies here; `Refused` POLICY_MISSING if none does."""
-    path = parts.settings.data / POLICY
-    if not path.exists():
-        message = f"{path} is missing: agree on the witnesses first (docs/operating.md)"
-        raise Refused("POLICY_MISSING", message)
-    return path.read_bytes()
-
-
-def ensure_policy(parts: Parts, witnesses: Mapping[str, str]) -> None:
-    """Write the policy of a mechanism on one machine, if there is none: all must cosign.
-
-    `witnesses` are by name their vkeys, each followed by a space and its URL if it has one.
-    """
-    path = parts.settings.data / POLICY
-    if not path.exists():
-        lines = [f"log {parts.trust.log}"]
-        lines += [f"witness {name} {key}" for name, key in witnesses.items()]
-        lines += [f"group all-of-them all {' '.join(witnesses)}", "quorum all-of-them", ""]
-        FolderTrailFiles(path.parent).write({POLICY: "\n".join(lines).encode()})
 
 
 def build_notary(
@@ -97,14 +77,12 @@ def build_notary(
     addresses: Mapping[str, str] | None = None,
 ) -> NotaryProcess:
     """Return the notary; `addresses` are those of witnesses that the policy names without one."""
-    signer, data = parts.log_signer(), policy_of(parts)
+    signer, data = parts.log_signer(), witness_policy(parts)
     policy = Policy.parse(data)
-    witnesses = _witnesses(policy, addresses or {})
+    witnesses = witnesses_of(policy, addresses or {})
     folder = parts.folder(NOTARY)
-    store, files = (
-        SqliteNotaryStore(str(folder / "notary.db")),
-        FolderTrailFiles(trail_folder(parts)),
-    )
+    store = SqliteNotaryStore(str(folder / "notary.db"))
+    files = FolderTrailFiles(trail_folder(parts))
     panel, shown = Panel(policy, witnesses, NoteVerifier()), Shown(files)
     anchoring = build_anchoring(parts, files)
 
@@ -127,45 +105,54 @@ def build_notary(
     sequencer = Sequencer(notary)
 
     def begin() -> None:
-        trust = parts.settings.data / TRUST
-        own = {"log.vkey": f"{signer.key.text}\n".encode(), "policy": data}
-        own[TRUST] = trust.read_bytes() if trust.exists() else parts.trust.dumps().encode()
-        files.write(own)
+        files.write(_own_copies(parts, signer.key, data))
         publisher.open()
-
-    leading = Leading(FileLease(folder / "lease"), begin, parts.settings.trail_seconds)
 
     def close() -> None:
         for witness in witnesses.values():
             witness.close()
 
+    leading = Leading(FileLease(folder / "lease"), begin, parts.settings.trail_seconds)
+    metrics = NotaryMetrics(registry)
+    metrics.watch_tree(lambda: store.newest().tree.size, lambda: publisher.size)
+    metrics.watch_sources(lambda: notary.events.head() - store.newest().sources.position)
+    metrics.watch_witnesses(lambda: panel.cosigned_s)
+    metrics.watch_anchors(lambda: anchoring.overdue_seconds if anchoring else 0.0)
+    metrics.watch_alarms(lambda: sequencer.alarms)
+    built = NotaryProcess(
+        sequencing=Worker(Sequencing(leading, sequencer), leading.rest),
+        publishing=Worker(Announcing(leading, publisher, close), leading.listen),
+        trail=_face(parts, store, files, shown, tokens),
+        leading=leading,
+        publisher=publisher,
+        store=store,
+    )
+    metrics.watch_state(
+        lambda: built.state,
+        lambda: publisher.countdown.seconds_left,
+        lambda: publisher.published_ms,
+    )
+    return built
+
+
+def _own_copies(parts: Parts, key: VerifierKey, policy: bytes) -> dict[str, bytes]:
+    """Return what lies beside the log, so that its folder is all that an auditor needs."""
+    pins = parts.settings.data / TRUST
+    trust = pins.read_bytes() if pins.exists() else parts.trust.dumps().encode()
+    return {"log.vkey": f"{key.text}\n".encode(), POLICY: policy, TRUST: trust}
+
+
+def _face(
+    parts: Parts, store: NotaryStore, files: TrailFiles, shown: Shown, tokens: TokenIssuer
+) -> TrailParts:
     known = _registry(parts)
-    trail = TrailParts(
+    return TrailParts(
         files=files,
         proofs=Proofs(store, shown),
         intake=Intake(store, files, known, parts.signing.verify, now_ms),
         readers=Readers(known, now_ms),
         tokens=tokens,
         custodian=CUSTODIAN,
-    )
-    metrics = NotaryMetrics(registry)
-    metrics.watch_tree(lambda: store.newest().tree.size, lambda: publisher.size)
-    metrics.watch_sources(lambda: notary.events.head() - store.newest().sources.position)
-    metrics.watch_witnesses(lambda: panel.cosigned_s)
-    metrics.watch_state(
-        lambda: leading.broken or publisher.countdown.state,
-        lambda: publisher.countdown.seconds_left,
-        lambda: publisher.published_ms,
-    )
-    metrics.watch_anchors(lambda: anchoring.overdue_seconds if anchoring else 0.0)
-    metrics.watch_alarms(lambda: sequencer.alarms)
-    return NotaryProcess(
-        sequencing=Worker(Sequencing(leading, sequencer), leading.rest),
-        publishing=Worker(Announcing(leading, publisher, close), leading.listen),
-        trail=trail,
-        leading=leading,
-        publisher=publisher,
-        store=store,
     )
 
 
@@ -234,14 +221,3 @@ def _notary(
 def _registry(parts: Parts) -> Callable[[], Registry]:
     world = StoreWorld(event_store(parts), parts.language, parts.world)
     return lambda: world().registry
-
-
-def _witnesses(policy: Policy, addresses: Mapping[str, str]) -> dict[str, HttpWitness]:
-    found = {}
-    for name, witness in policy.witnesses.items():
-        address = witness.url or addresses.get(name)
-        if address is None:
-            message = f"the policy gives no URL for witness {name}; add it to its line"
-            raise Refused("WITNESS_URL", message)
-        found[name] = HttpWitness(address, witness.key, NoteVerifier())
-    return found

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from domain.errors import Unavailable
 from services.bootstrap import COORDINATOR, Parts, Settings, gateway_link, now_ms
-from services.bootstrap.notary import ensure_policy
 from services.bootstrap.parts import TRUST
+from services.bootstrap.trail_policy import ensure_policy
 from services.bootstrap.witness import witness_signers
 from services.demo.cast import CAST
 from services.demo.drive import Played, drive

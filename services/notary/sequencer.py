@@ -25,7 +25,7 @@ from services.notary.shown import Shown
 from services.notary.signers import Signers
 from services.notary.state import RunningState
 
-LIMIT = 10_000
+LIMIT = 5_000
 """Events, and as many refusals, of one round."""
 POSTED = 1_000
 STREAM = slice(4, 36)

@@ -57,6 +57,9 @@ class Shown:
         """Note what a new tree changed."""
         with self._lock:
             self._waiting.append((size, changed))
+            shown = self._alone or self._published
+            if shown is not None and size <= shown.checkpoint.size:  # published in the meantime
+                self._move(shown.checkpoint.size)
 
     def publish(self, checkpoint: Checkpoint, note: bytes) -> None:
         """Show this checkpoint from now on."""

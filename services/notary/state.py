@@ -83,7 +83,8 @@ class RunningState(State):
     def add(self, item: Item) -> None:
         """Take an entry as the next leaf."""
         self._streamed.append((item.said.stream, self.size))
-        self._fed |= {Feed(*d[:3]) for d in item.deliveries}
+        if item.deliveries:
+            self._fed |= {Feed(*d[:3]) for d in item.deliveries}
         if item.said.seen_size:
             self._saw.add(item.said.actor)
         super().add(item)

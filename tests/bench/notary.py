@@ -29,7 +29,7 @@ from domain.trail.statement import (
     signed_bytes,
     stream_tag,
 )
-from services.bootstrap import Parts, Settings
+from services.bootstrap import Parts, Settings, now_ms
 from services.notary.leading import Announcing, Leading, Sequencing
 from services.notary.signers import Signers
 from services.worker import Worker
@@ -90,6 +90,8 @@ async def _published(world: NotaryWorld) -> tuple[float, float]:
     size = 0
     while world.store.newest().sources.position < ENTRIES or size < world.store.newest().tree.size:
         await asyncio.sleep(0.005)
+        if leading.broken:
+            raise RuntimeError(f"the trail has stopped: {leading.broken}")
         if world.publishing.size != size:
             size = world.publishing.size
             times.append(time.perf_counter())
@@ -103,12 +105,12 @@ def _write(events: EventStore, parts: Parts) -> None:
     """Append `ENTRIES` actions of `ACTORS` in turn, 11 a case."""
     sent = mixed(Town(parts, 10, 10), CASES)
     bodies = cycle([(a.type, a.record, Statement.decode(a.statement)) for _, a in sent])
-    heads = [(0, ZEROS)] * ACTORS
+    heads, began = [(0, ZEROS)] * ACTORS, now_ms()
     rows: list[Recorded] = []
     for number, (type, body, said) in enumerate(islice(bodies, ENTRIES)):
         if number % CASE_ACTIONS == 0:
             case_id = str(uuid4())
-        who, now = number % ACTORS, number // 3
+        who, now = number % ACTORS, began + number // 3
         seq, prev = heads[who]
         statement = said._replace(
             stream=stream_tag(case_id),

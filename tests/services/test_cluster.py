@@ -22,13 +22,14 @@ from services.demo.cast import POLICE
 from services.demo.drive import Played
 from services.local.cluster import DATABASE, Cluster
 from services.local.processes import until
-from services.local.roster import WORKERS
+from services.local.roster import TRAIL, WORKERS
 from tests.servers import running
 from tests.services import cluster_checks as check
+from tests.services import trail_checks as trail
 
 CASES = 6
 LIMIT = 240.0
-KILLED = ("hub-1", "hub-2", "custodian", "clocks", *WORKERS, POLICE)
+KILLED = ("hub-1", "hub-2", "custodian", "clocks", *WORKERS, *TRAIL, POLICE)
 RESTORER = "nrm.gb.restorer"
 
 
@@ -87,6 +88,14 @@ def topics_have(own: Cluster, feeds: PostgresFeeds) -> bool:
     return True
 
 
+def trail_is_whole(own: Cluster, store: PostgresEventStore, feeds: PostgresFeeds) -> bool:
+    """Return whether the published trail has everything recorded and disclosed, each once."""
+    tree = trail.published(own.data / "notary" / "trail")
+    return trail.has_all(tree, *check.log_of(store)) and trail.has_fed(
+        tree, check.entries_of(feeds)
+    )
+
+
 def command(own: Cluster, *words: str, database: str, user: str) -> str:
     """Return what a command of the hub printed, as an operator runs it; it must succeed."""
     lines = (own.data / "kafka" / f"{user}.env").read_text("utf-8").split()
@@ -120,6 +129,7 @@ def test_killed_one_by_one_the_parts_lose_nothing_and_kafka_gives_all_of_it_back
                 last_words(own)
             )
             assert comes_true(own, lambda: topics_have(own, feeds)), last_words(own)
+            assert comes_true(own, lambda: trail_is_whole(own, store, feeds)), last_words(own)
             log, entries = check.log_of(store), check.entries_of(feeds)
             assert entries
 

@@ -15,6 +15,7 @@ from domain.trail.quorum import Witnessed, open_checkpoint
 from domain.trail.statement import stream_tag
 from domain.trail.tiles import WIDTH
 from services.notary.countdown import State
+from services.notary.shown import Changed
 from tests.builders import uid
 from tests.services import trail_checks as check
 from tests.services.notary_witnesses import DeadWitness, GoodWitness
@@ -249,6 +250,25 @@ def test_while_degraded_what_the_log_alone_has_signed_proves_disclosures(
     lazy.back = True
     world.publishing.step()
     assert disclosed() == (4, 3)
+
+
+def test_a_tree_that_is_published_before_its_changes_are_shown_is_proven_too(
+    world: NotaryWorld, lazy: DeadWitness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lazy.back = True
+    recorded(world)
+    world.publishing.step()
+    advanced = world.shown.advanced
+
+    def late(size: int, changed: list[Changed]) -> None:
+        world.publishing.step()  # in its own thread it may come first
+        advanced(size, changed)
+
+    monkeypatch.setattr(world.shown, "advanced", late)
+    recorded(world)
+    found = MapProof.decode(world.proofs.head(stream_key(STREAM)).map)
+    assert found.head is not None
+    assert found.head.length == 2
 
 
 def test_just_after_a_start_the_map_waits_for_the_newest_tree(
