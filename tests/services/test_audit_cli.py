@@ -1,6 +1,7 @@
 """`nrm-hub audit` at a terminal: what it prints, and the exit codes on which scripts rely."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,10 @@ from typer.testing import CliRunner, Result
 from domain.trail.statement import stream_tag
 from services.cli import app
 from tests.trail import audited
+from tests.trail.example import FOLDER as EXAMPLE
 from tests.trail.signed import CASE, SignedTrail, small_trail
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -139,3 +143,19 @@ def test_an_address_that_does_not_answer_exits_with_3() -> None:
     done = audit("verify", "http://127.0.0.1:9/trail")
     assert done.exit_code == 3
     assert done.stderr.startswith("failed: SOURCE_AWAY: ")
+
+
+@pytest.mark.parametrize("command", ["verify", "case"])
+def test_the_page_for_auditors_shows_what_is_printed(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    page = (ROOT / "docs/auditing.md").read_text("utf-8")
+    shown = re.search(rf"```\n\$ nrm-hub audit ({command} \S+example .*)\n([^`]*)```", page)
+    assert shown
+    place = EXAMPLE.relative_to(ROOT)
+    files = {"policy": f"{place}/policy", "trust.json": f"{place}/trust.json"}
+    done = audit(*(files.get(word, word) for word in shown[1].split()))
+    assert done.exit_code == 0
+    assert [line for line in shown[2].splitlines() if line not in done.stdout.splitlines()] == []
+    assert command != "verify" or shown[2] == done.stdout
