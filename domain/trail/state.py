@@ -105,7 +105,8 @@ class State:
         self.heads.set(stream_key(said.stream), Head(stream_next, item.leaf, self.size))
         self.heads.set(actor_key(said.actor), Head(actor_next, item.digest, self.size))
         self.recorded_ms = max(self.recorded_ms, entry.recorded_ms)
-        if not entry.code and said.seen_size > self.seen(said.actor):
+        larger = said.seen_size > self.seen(said.actor) and not entry.code
+        if larger and self.checkpoint(said.seen_size) == said.seen_root:
             self._seen[said.actor] = said.seen_size
         if item.deliveries:
             for feed in self.delivered.add(said.stream, item.digest, item.deliveries, item.leaves):

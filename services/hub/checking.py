@@ -17,7 +17,7 @@ from domain.record import Record
 from domain.standing import Key
 from domain.trail import statement
 from domain.trail.describes import check_describes
-from domain.trail.statement import Statement
+from domain.trail.statement import Kind, Statement
 
 _EVENT_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -50,6 +50,9 @@ class Checker:
         if not _EVENT_ID.fullmatch(action.event_id):
             raise Malformed("EVENT_ID", "an event id is a UUID in lower-case text")
         said = Statement.decode(action.statement)
+        if said.kind != Kind.ACTION:
+            # No refusal of it could be entered in the trail either.
+            raise Malformed("STATEMENT_KIND", "the statement is of no action")
         key = self._key_of(said.actor)
         if key is None or key.agency != sender:
             raise NotAuthentic("ACTOR_UNKNOWN", "no key of your agency made this statement")

@@ -104,6 +104,7 @@ def test_the_roots_of_all_sizes_are_known_and_no_others(store: NotaryStore) -> N
     assert store.root_at(3) == tree(3).tree.root
     assert store.root_at(8) == tree(8).tree.root
     assert store.root_at(5) is None
+    assert store.root_at(2**64 - 1) is None
 
 
 def test_what_changed_is_replaced_and_the_rest_stays(opens: Opens) -> None:

@@ -189,6 +189,13 @@ def test_a_backdated_entry_is_found() -> None:
     assert found(log.close().leaves) == {(len(LEAVES), "BACKDATED")}
 
 
+def test_what_nobody_can_have_seen_is_not_held_against_the_actor_later() -> None:
+    log = example()
+    log.act(seen_size=2**64 - 1, seen_root=key("root of a fork"))
+    log.act()
+    assert found(log.close().leaves) == {(len(LEAVES), "SEEN")}
+
+
 def test_an_action_that_was_accepted_before_it_was_signed_is_backdated() -> None:
     """The hub refuses a clock that runs ahead, so an honest one has none such."""
     log = example()

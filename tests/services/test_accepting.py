@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from adapters.sqlite.event_store import SqliteEventStore
 from domain.action import Action, Outcome
-from domain.trail.statement import Statement
+from domain.trail.statement import Kind, Statement, signed_bytes
 from services.bootstrap import COORDINATOR, Parts, Settings
 from tests.bench.cases import WrittenCase
 from tests.bench.ledger import put, running, writer
@@ -59,3 +61,19 @@ def test_actions_over_many_batches_are_recorded_in_their_order(tmp_path: Path) -
     for actions in sent:
         actor = Statement.decode(actions[0].statement).actor
         assert [i for a, i in log if a == actor] == [action.event_id for action in actions]
+
+
+@pytest.mark.parametrize("kind", [0, *(k for k in Kind if k != Kind.ACTION), 255])
+def test_a_statement_that_is_no_action_leaves_nothing(tmp_path: Path, kind: int) -> None:
+    """The trail has no place for it, not even as a refusal: it would stop for everybody."""
+    town = Town(Parts(Settings(data=tmp_path)), 1, 1)
+    (agency,) = town.openers
+    action = openings(town, agency, 1)[0]
+    said = Statement.decode(action.statement)._replace(kind=kind).encode()
+    signature = town.parts.signing.sign(town.seed(agency).reveal(), signed_bytes(said))
+    store = SqliteEventStore("")
+
+    (outcome,) = submitted(town, store, [[replace(action, statement=said, signature=signature)]])
+
+    assert store.read_refusals(0, 1) == []
+    assert outcome.code == "STATEMENT_KIND"

@@ -206,10 +206,15 @@ def test_a_statement_that_does_not_follow_its_actors_last_stops_the_trail(
         world.sequencer.step()
 
 
-def test_an_action_that_has_seen_another_log_is_entered_and_told(world: NotaryWorld) -> None:
-    world.acting.record(world.acting.event(seen_size=7, seen_root=sha("another log")))
+@pytest.mark.parametrize("size", [7, 2**64 - 1], ids=["any", "larger than the store's numbers"])
+def test_an_action_that_has_seen_another_log_is_entered_and_told(
+    world: NotaryWorld, size: int
+) -> None:
+    world.acting.record(world.acting.event(seen_size=size, seen_root=sha("another log")))
     world.sequenced()
-    assert world.sequencer.alarms == 1
+    world.acting.record(world.acting.event())
+    world.sequenced()
+    assert world.sequencer.alarms == 1, "what it never saw is not held against it later"
     assert [f.check for f in world.replayed().alarms] == ["SEEN"]
 
 
