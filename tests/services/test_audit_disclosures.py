@@ -335,6 +335,32 @@ def test_a_log_that_cannot_be_read_is_judged_up_to_there(
     assert "what follows was not judged" in found.message
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[DisclosingHub, Path]]:
+    """A trail in which everything holds."""
+    with closing(DisclosingHub()) as hub:
+        recorded(hub, *PERSON)
+        shared_and_taken_back(hub)
+        yield hub, hub.write(tmp_path_factory.mktemp("whole") / "trail")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(("tile/entries", "body")), st.integers(0, 1 << 32), st.integers(1, 255))
+def test_no_byte_of_entries_or_bodies_can_change_unseen(
+    whole: tuple[DisclosingHub, Path], part: str, at: int, flip: int
+) -> None:
+    hub, folder = whole
+    file = next((folder / part).rglob("*.p/*"))
+    data = file.read_bytes()
+    changed = bytearray(data)
+    changed[at % len(data)] ^= flip
+    file.write_bytes(changed)
+    try:
+        assert audit(folder, hub.trail).findings
+    finally:
+        file.write_bytes(data)
+
+
 def test_too_many_deliveries_without_a_counterpart_end_the_judgement(
     hub: DisclosingHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
