@@ -8,7 +8,7 @@ from typing import NamedTuple
 from domain.errors import Corrupt
 from domain.feed import LANES, Cursor
 from domain.feed import Entry as FeedEntry
-from domain.ports import EventStore, Feeds, Recorded
+from domain.ports import EventStore, Feeds
 from domain.trail.deliveries import DELIVERY_SCHEMA, Delivery, disclosure_body
 from domain.trail.merkle import EMPTY_ROOT, root
 from domain.trail.statement import (
@@ -57,9 +57,9 @@ class Disclosing:
         self._clock = clock
         self._digests: dict[int, bytes] = {}
 
-    def remember(self, events: Sequence[Recorded]) -> None:
-        """Keep the digests of events that feeds will soon show."""
-        self._digests |= {e.position: digest(e.statement) for e in events}
+    def remember(self, digests: Mapping[int, bytes]) -> None:
+        """Keep the digests of events, by position, that feeds will soon show."""
+        self._digests |= digests
         while len(self._digests) > KNOWN:
             del self._digests[next(iter(self._digests))]
 

@@ -131,10 +131,14 @@ class _Round:
             self._notary.events, sources, lambda actor: self._state.actor(actor)[0], LIMIT
         )
         self._notary.signers.renew()
+        digests = {}
         for one in gathered.taken:
             body, code = (one.body, "") if isinstance(one, Recorded) else (b"", one.code)
-            self._recorded(self._made(one.statement, one.signature, body, one.recorded_ms, code))
-        self._notary.disclosing.remember([e for e in gathered.taken if isinstance(e, Recorded)])
+            made = self._made(one.statement, one.signature, body, one.recorded_ms, code)
+            self._recorded(made)
+            if isinstance(one, Recorded):
+                digests[one.position] = made.item.digest
+        self._notary.disclosing.remember(digests)
         more = self._disclose(gathered.sources.position)
         posted = self._notary.store.waiting(sources.intake, POSTED)
         for answer in posted:

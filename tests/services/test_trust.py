@@ -185,6 +185,7 @@ APART = {
     "relay": ("relay", *AT),
     "feed-relay": ("feed-relay", *AT),
     "projector": ("projector", *AT),
+    "notary": ("notary", *AT),
     "clocks": ("clocks", *AT, "--coordinator", "http://127.0.0.1:1"),
     "custodian": ("custodian", *AT, "--hub", "http://127.0.0.1:1"),
     "gateway": ("gateway", "gb-police", *AT, "--hub", "http://h", "--custodian", "http://c"),
