@@ -82,7 +82,11 @@ class Accepting:
         self._world = world
         self._checker = Checker(language, self._actor)
         self._decider = Decider(
-            book=book, registrars=registrars, verify=verify, check_key=check_key
+            book=book,
+            registrars=registrars,
+            verify=verify,
+            check_key=check_key,
+            operator=operator,
         )
         self._operator = operator
         self._operator_id = statement.actor_id(operator.signing_key)

@@ -19,6 +19,7 @@ from domain.ports import ActorHead, Answer, Appending, Recorded, Refusal
 from domain.rules.decide import decide
 from domain.rules.keys import check_sealed
 from domain.rules.world import World
+from domain.standing import Key
 from domain.trail.statement import ZEROS, Statement
 from services.hub.casebook import CaseBook, Known
 from services.hub.checking import Checked
@@ -56,9 +57,14 @@ class Decider:
         registrars: Mapping[str, bytes],
         verify: Verify,
         check_key: Callable[[bytes], None],
+        operator: Key,
     ) -> None:
-        """Take the pinned `registrars` (id -> public key); `check_key` refuses weak keys."""
+        """Take the pinned `registrars` (id -> public key); `check_key` refuses weak keys.
+
+        `operator` is the pinned key of who writes the registry.
+        """
         self._check_key = check_key
+        self._operator = operator
         self._book = book
         self._registrars = registrars
         self._verify = verify
@@ -114,7 +120,7 @@ class Decider:
         if checked.event is None or checked.record is None:
             raise checked.fault or Malformed("RECORD_UNREADABLE", "the record is no event")
         event, now = checked.event, batch.now
-        if not checked.key.period.holds(now):
+        if not self._key(batch, checked).period.holds(now):
             raise Refused("KEY_NOT_IN_FORCE", "sign with the key that the registry names now")
         if max(checked.said.actor_time_ms, event.head.occurred_at) > now + CLOCK_AHEAD_MS:
             raise Refused("CLOCK_AHEAD", "set the clock of the gateway; it runs ahead of the hub's")
@@ -131,6 +137,11 @@ class Decider:
         batch.cases[case_id] = Known(case, known.digests | {checked.digest})
         follows = type(event).__name__ in CUSTODY
         self._stage(batch, checked, case.version, case.custody_seq if follows else None)
+
+    def _key(self, batch: Batch, checked: Checked) -> Key:
+        """Return the key of an action as it stands now: it may have been replaced meanwhile."""
+        found = batch.world.registry.key_of(checked.said.actor)
+        return checked.key if found is None or checked.key == self._operator else found
 
     def _record_registry(self, batch: Batch, checked: Checked, event: ev.RegistryEvent) -> None:
         now, registry = batch.now, batch.world.registry

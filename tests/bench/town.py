@@ -4,7 +4,7 @@ Actions are the real ones, made by the gateway's own sealer; only the deposits o
 which go to the custodian and never to the hub, are left empty.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
 from typing import Any
 from uuid import uuid4
@@ -114,7 +114,23 @@ class Town:
             previous_signature=None,
         )
 
-    def _fact(self, type: str, /, **facts: Any) -> Action:
+    def rotation(self, agency: str) -> Action:
+        """Return the fact that an agency has a new key, signed by the one that it replaces."""
+        sign, old = self.parts.signing.sign, self.seed(agency).reveal()
+        return self._fact(
+            "AgencyKeyPublished",
+            lambda message: sign(old, message),
+            agency=agency,
+            signing_key=b64(self.parts.signing.public_key(sha256(b"new " + old).digest())),
+            opening_key=b64(sha256(old).digest() * (OPENING_KEY_SIZE // 32)),
+            valid_from=0,
+            previous=b64(sha256(self.sealer(agency).public_key).digest()),
+            previous_signature=None,
+        )
+
+    def _fact(
+        self, type: str, by_previous: Callable[[bytes], bytes] | None = None, /, **facts: Any
+    ) -> Action:
         sealer, parts = self.sealer(COORDINATOR), self.parts
         command = Command(
             command_id=str(uuid4()),
@@ -125,6 +141,8 @@ class Town:
         )
         checked = sealer.checked(command)
         message = approval_message(parts.language.event(Record(checked.type, checked.fields)))  # type: ignore[arg-type] # a registry fact
+        if by_previous is not None:
+            facts["previous_signature"] = b64(by_previous(message))
         approvals = [
             {
                 "registrar": name,

@@ -77,3 +77,21 @@ def test_a_statement_that_is_no_action_leaves_nothing(tmp_path: Path, kind: int)
 
     assert store.read_refusals(0, 1) == []
     assert outcome.code == "STATEMENT_KIND"
+
+
+def test_an_action_that_waits_beside_its_keys_replacement_is_refused(tmp_path: Path) -> None:
+    """It was sent in time and is recorded too late; accepted, it would stop the trail."""
+    town = Town(Parts(Settings(data=tmp_path)), 1, 1)
+    (agency,) = town.openers
+    facts, action = town.facts(), openings(town, agency, 1)[0]
+
+    async def run() -> list[Outcome]:
+        async with running(writer(town, SqliteEventStore(""))) as accepting:
+            await put(accepting, ((COORDINATOR, fact) for fact in facts))
+            rotated, acted = await asyncio.gather(
+                accepting.submit([town.rotation(agency)], COORDINATOR),
+                accepting.submit([action], agency),
+            )
+            return [*rotated, *acted]
+
+    assert [o.code for o in asyncio.run(run())] == [None, "KEY_NOT_IN_FORCE"]
