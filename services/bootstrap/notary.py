@@ -148,6 +148,7 @@ def _face(
     known = _registry(parts)
     return TrailParts(
         files=files,
+        size=lambda: store.newest().tree.size,
         proofs=Proofs(store, shown),
         intake=Intake(store, files, known, parts.signing.verify, now_ms),
         readers=Readers(known, now_ms),

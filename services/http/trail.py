@@ -17,6 +17,7 @@ from starlette.responses import Response
 from domain.errors import Malformed
 from domain.notary import HeadProof, Receipt, SignedStatement, StreamProof, TrailFiles
 from domain.trail.statement import Kind, disclosure_stream
+from domain.trail.tiles import WIDTH
 from services.http.auth import TokenIssuer
 from services.http.openapi import Endpoint, get, post
 from services.http.problems import body_of, decoded, json_response, number_of
@@ -29,10 +30,9 @@ BODY_LIMIT = 3 << 20
 TEXT, BINARY = "text/plain; charset=utf-8", "application/octet-stream"
 _FOREVER = {"Cache-Control": "max-age=31536000, immutable"}
 _NOW = {"Cache-Control": "no-cache"}
-_GROUPS = r"(?:x[0-9]{3}/)*[0-9]{3}"
-_PARTIAL = r"(?:\.p/[1-9][0-9]{0,2})?"
-_HASHES = re.compile(rf"[0-9]{{1,2}}/{_GROUPS}{_PARTIAL}")
-_BUNDLE = re.compile(rf"{_GROUPS}{_PARTIAL}")
+_PLACE = r"(?P<number>(?:x[0-9]{3}/){0,5}[0-9]{3})(?:\.p/(?P<width>[1-9][0-9]{0,2}))?"
+_HASHES = re.compile(rf"(?P<level>[0-9])/{_PLACE}")
+_BUNDLE = re.compile(_PLACE)
 _ANCHOR = re.compile(r"[1-9][0-9]{0,18}\.(?:checkpoint|tsr)")
 _ENTRIES = "entries/"
 _SIGNED = msgspec.json.Decoder(SignedStatement)
@@ -45,6 +45,8 @@ class TrailParts:
     """What stands behind the face."""
 
     files: TrailFiles
+    size: Callable[[], int]
+    """Size of the newest tree that was decided on: files beyond it may yet be written over."""
     proofs: Proofs
     intake: Intake
     readers: Readers
@@ -101,11 +103,8 @@ class _Face:
         path = request.path_params["path"]
         if path.startswith(_ENTRIES):
             self._overseer(request)
-            if _BUNDLE.fullmatch(path.removeprefix(_ENTRIES)):
-                return await self._file(f"tile/{path}", BINARY, _FOREVER)
-        elif _HASHES.fullmatch(path):
-            return await self._file(f"tile/{path}", BINARY, _FOREVER)
-        return Response(status_code=404)
+            return await self._tile(f"tile/{path}", _BUNDLE.fullmatch(path[len(_ENTRIES) :]))
+        return await self._tile(f"tile/{path}", _HASHES.fullmatch(path))
 
     async def anchor(self, request: Request) -> Response:
         """Return a time-stamp, the checkpoint it is about, or the list of all of them."""
@@ -120,9 +119,7 @@ class _Face:
         """Return a bundle of bodies, numbered like the entries; for oversight."""
         self._overseer(request)
         path = request.path_params["path"]
-        if _BUNDLE.fullmatch(path):
-            return await self._file(f"body/{path}", BINARY, _FOREVER)
-        return Response(status_code=404)
+        return await self._tile(f"body/{path}", _BUNDLE.fullmatch(path))
 
     async def streamed(self, request: Request) -> Response:
         """Return where in the log a stream's entries stand; for oversight."""
@@ -179,6 +176,12 @@ class _Face:
     def _overseer(self, request: Request) -> None:
         self._parts.readers.check_overseer(self._parts.tokens.agency(request))
 
+    async def _tile(self, path: str, place: re.Match[str] | None) -> Response:
+        """Return a file that never changes; what no decided tree has is not there."""
+        if place is None or _leaves(place) > await asyncio.to_thread(self._parts.size):
+            return Response(status_code=404)
+        return await self._file(path, BINARY, _FOREVER)
+
     async def _file(self, path: str, media: str, headers: dict[str, str]) -> Response:
         data = await asyncio.to_thread(self._parts.files.read, path)
         if data is None:
@@ -187,6 +190,13 @@ class _Face:
 
     async def _proved(self, prove: Callable[..., Any], *asked: Any) -> Response:
         return json_response(await asyncio.to_thread(prove, *asked))
+
+
+def _leaves(place: re.Match[str]) -> int:
+    """Return how large a tree is that has the tile or bundle in this place."""
+    number = int(re.sub("[x/]", "", place["number"]))
+    level = int(place.groupdict().get("level") or 0)
+    return (WIDTH * number + int(place["width"] or WIDTH)) << 8 * level
 
 
 def _hash(request: Request, name: str) -> bytes:

@@ -135,6 +135,14 @@ async def test_what_is_not_there_is_404_and_no_path_leads_out(world: World) -> N
         assert await overseer.status(path) == 404, path
 
 
+async def test_what_a_round_left_behind_that_came_to_nothing_is_not_served(world: World) -> None:
+    notary = world.mechanism.trail.notary
+    beyond = {"tile/0/900": bytes(8192), "tile/1/003": bytes(8192), "tile/entries/900": b"\0\0"}
+    notary.trail.files.write(beyond)
+    for path in beyond:
+        assert await Client(world, RAPPORTEUR).status(path) == 404, path
+
+
 async def test_entries_and_bodies_are_for_oversight(world: World) -> None:
     _, note, _ = await Client(world).get("checkpoint")
     size = open_checkpoint(note, policy(world), VERIFIER).checkpoint.size
