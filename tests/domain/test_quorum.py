@@ -200,10 +200,29 @@ def test_signatures_of_strangers_are_ignored() -> None:
     assert open_checkpoint(note(LINES[0]), alone, VERIFIER).cosigned_s == {}
 
 
+def test_one_of_a_logs_keys_is_enough_and_only_the_quorum_asks_for_more() -> None:
+    """So a stripped ML-DSA line of the log is no failure; that of a witness asked for is."""
+    other = note_signer(EXAMPLE.origin, Algorithm.ML_DSA_44_COSIGNATURE, Secret(key("second")))
+    asked = policy(f"log {LOG}", f"log {other.key.text}", f"witness w {NEIGHBOUR}", "quorum w")
+    both = note(*LINES, sign(EXAMPLE, other, 1).line)
+    assert open_checkpoint(both, asked, VERIFIER) == open_checkpoint(SIGNED, asked, VERIFIER)
+    with pytest.raises(NotAuthentic, match="QUORUM"):
+        open_checkpoint(note(*LINES[:2]), asked, VERIFIER)
+
+
+ORIGIN = f"{EXAMPLE.origin}\n".encode()
+
+
 @pytest.mark.parametrize(
     ("data", "code"),
     [
         (SIGNED[:-1], "NOTE"),
+        (SIGNED.replace(b"\n", b"\r\n"), "NOTE"),
+        (SIGNED + b"\n", "NOTE"),
+        (SIGNED.replace(b"\n7\n", b"\n7 \n"), "CHECKPOINT"),
+        (SIGNED.replace(ORIGIN, ORIGIN.replace(b"\n", b" \n"), 1), "ORIGIN"),
+        (SIGNED.replace(ORIGIN, ORIGIN.replace(b"\n", b"\xe2\x80\x8b\n"), 1), "ORIGIN"),
+        (b"\xef\xbb\xbf" + SIGNED, "ORIGIN"),
         (note(*LINES, LINES[0]), "NOTE"),
         (note(*LINES, LINES[1]), "NOTE"),
         (SIGNED.replace(b"\n7\n", b"\n07\n"), "CHECKPOINT"),
