@@ -138,7 +138,7 @@ class Watched:
             trail=self.trail,
             checkpoints=self.checkpoints,
             link=self.link,
-            hub=self.hub,  # type: ignore[arg-type] # a feed is all that is asked for
+            hub=self.hub,
             cursor=lambda _: "",
             clock=world.clock,
         )

@@ -9,6 +9,7 @@ import pytest
 
 from domain.errors import Unavailable
 from domain.notary import Receipt
+from domain.ports import Recorded, Refusal
 from domain.trail.entry import Entry
 from domain.trail.proof import Proof
 from services.gateway.receipts import LIMIT_MS
@@ -35,7 +36,11 @@ async def test_each_action_gets_its_receipt_once_it_stands_in_the_trail(
     world: NotaryWorld, police: Watched
 ) -> None:
     """Given actions accepted and refused, when they are published, then each is proven."""
-    done = [world.acting.event(), world.acting.refusal(), world.acting.event()]
+    done: list[Recorded | Refusal] = [
+        world.acting.event(),
+        world.acting.refusal(),
+        world.acting.event(),
+    ]
     world.acting.record(*done)
     police.acted(*done)
     world.published()
