@@ -80,7 +80,7 @@ class Accepting:
         self._book = book
         self._registry = RegistryBook(language)
         self._world = world
-        self._checker = Checker(language, self._actor)
+        self._checker = Checker(language, self._actor, operator.agency)
         self._decider = Decider(
             book=book,
             registrars=registrars,

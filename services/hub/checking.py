@@ -17,8 +17,9 @@ from domain.record import Record
 from domain.standing import Key
 from domain.trail import statement
 from domain.trail.describes import check_describes
-from domain.trail.statement import Kind, Statement
+from domain.trail.statement import Kind, Statement, stream_tag
 
+_REGISTRY = stream_tag(ev.REGISTRY_STREAM)
 _EVENT_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -39,10 +40,13 @@ class Checked:
 class Checker:
     """Checks actions against the language and the keys of agencies."""
 
-    def __init__(self, language: Language, key_of: Callable[[bytes], Key | None]) -> None:
-        """`key_of` gives the key behind an actor id."""
+    def __init__(
+        self, language: Language, key_of: Callable[[bytes], Key | None], operator: str
+    ) -> None:
+        """`key_of` gives the key behind an actor id; `operator` is who writes the registry."""
         self._language = language
         self._key_of = key_of
+        self._operator = operator
 
     def check(self, action: Action, sender: str) -> Checked:
         """Return the action of agency `sender`, read; `NotAuthentic` when it is nobody's."""
@@ -56,6 +60,9 @@ class Checker:
         key = self._key_of(said.actor)
         if key is None or key.agency != sender:
             raise NotAuthentic("ACTOR_UNKNOWN", "no key of your agency made this statement")
+        if said.stream == _REGISTRY and sender != self._operator:
+            # Even refused, it would stand in every bundle of evidence.
+            raise NotAuthentic("REGISTRY_WRITER", "the coordinator writes the registry's facts")
         if said.payload != sha256(action.record).digest():
             raise NotAuthentic("PAYLOAD_MISMATCH", "the statement is about other bytes")
         record, event, fault = self._read(action, said, sender)

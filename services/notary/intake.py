@@ -5,11 +5,20 @@ from collections.abc import Callable, Sequence
 
 from domain.agency import Registry
 from domain.errors import Conflict, Malformed, NotAuthentic, Refused
+from domain.events import REGISTRY_STREAM
 from domain.notary import NotaryStore, Posted, SignedStatement, TrailFiles
 from domain.standing import Key
 from domain.trail.deliveries import RECEIPT_SCHEMA, leaves_of
 from domain.trail.merkle import EMPTY_ROOT, root
-from domain.trail.statement import ZEROS, Kind, Statement, digest, reader_id, signed_bytes
+from domain.trail.statement import (
+    ZEROS,
+    Kind,
+    Statement,
+    digest,
+    reader_id,
+    signed_bytes,
+    stream_tag,
+)
 from services.notary.state import newest_disclosure
 
 NONCE_SIZE = 32
@@ -17,6 +26,7 @@ FRESH_MS = 3_600_000
 """How long ago a reader may have signed; the log takes it for most of a day more."""
 Verify = Callable[[bytes, bytes, bytes], bool]
 """(public key, message, signature) -> whether it holds."""
+_REGISTRY = stream_tag(REGISTRY_STREAM)
 
 
 class Intake:
@@ -41,13 +51,16 @@ class Intake:
         """Keep a statement of `agency` and return its number; a repeat gets its first one.
 
         `Malformed` STATEMENT_MISMATCH for another body, `NotAuthentic` READER_KEY or SIGNATURE,
-        `Conflict` READER_SEQ unless it is the reader's next, `Refused` READER_TIME unless it was
-        signed lately under that key, RECEIPT_UNKNOWN unless it confirms what stood in a feed of
-        the agency, SEEN_UNKNOWN for a tree that never was.
+        `Conflict` READER_SEQ unless it is the reader's next. `Refused`: REGISTRY_WRITER in the
+        registry's stream, which stands whole in every bundle of evidence; READER_TIME unless it
+        was signed lately under that key; RECEIPT_UNKNOWN unless it confirms what stood in a feed
+        of the agency; SEEN_UNKNOWN for a tree that never was.
         """
         said = Statement.decode(signed.statement)
         if said.kind != kind:
             raise Malformed("STATEMENT_KIND", f"this takes statements of kind {kind}")
+        if said.stream == _REGISTRY:
+            raise Refused("REGISTRY_WRITER", "this is about a case; the registry has no readers")
         key = self._checked_key(said, signed, agency)
         posted = Posted(signed.statement, signed.signature, signed.body)
         newest = self._store.posted(said.actor)

@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from adapters.sqlite.event_store import SqliteEventStore
+from domain import events as ev
 from domain.action import Action, Outcome
-from domain.trail.statement import Kind, Statement, signed_bytes
+from domain.trail.statement import Kind, Statement, signed_bytes, stream_tag
 from services.bootstrap import COORDINATOR, Parts, Settings
 from tests.bench.cases import WrittenCase
 from tests.bench.ledger import put, running, writer
@@ -63,20 +65,30 @@ def test_actions_over_many_batches_are_recorded_in_their_order(tmp_path: Path) -
         assert [i for a, i in log if a == actor] == [action.event_id for action in actions]
 
 
+def signed(town: Town, agency: str, **changes: Any) -> Action:
+    """Return an agency's next action, signed with other parts in its statement."""
+    action = openings(town, agency, 1)[0]
+    said = Statement.decode(action.statement)._replace(**changes).encode()
+    signature = town.parts.signing.sign(town.seed(agency).reveal(), signed_bytes(said))
+    return replace(action, statement=said, signature=signature)
+
+
 @pytest.mark.parametrize("kind", [0, *(k for k in Kind if k != Kind.ACTION), 255])
 def test_a_statement_that_is_no_action_leaves_nothing(tmp_path: Path, kind: int) -> None:
     """The trail has no place for it, not even as a refusal: it would stop for everybody."""
-    town = Town(Parts(Settings(data=tmp_path)), 1, 1)
-    (agency,) = town.openers
-    action = openings(town, agency, 1)[0]
-    said = Statement.decode(action.statement)._replace(kind=kind).encode()
-    signature = town.parts.signing.sign(town.seed(agency).reveal(), signed_bytes(said))
-    store = SqliteEventStore("")
-
-    (outcome,) = submitted(town, store, [[replace(action, statement=said, signature=signature)]])
-
+    town, store = Town(Parts(Settings(data=tmp_path)), 1, 1), SqliteEventStore("")
+    (outcome,) = submitted(town, store, [[signed(town, town.openers[0], kind=kind)]])
     assert store.read_refusals(0, 1) == []
     assert outcome.code == "STATEMENT_KIND"
+
+
+def test_who_does_not_write_the_registry_leaves_nothing_in_its_stream(tmp_path: Path) -> None:
+    """That stream is whole in every bundle of evidence; refusals in it would fill them all."""
+    town, store = Town(Parts(Settings(data=tmp_path)), 1, 1), SqliteEventStore("")
+    registry = stream_tag(ev.REGISTRY_STREAM)
+    (outcome,) = submitted(town, store, [[signed(town, town.openers[0], stream=registry)]])
+    assert store.read_refusals(0, 1) == []
+    assert outcome.code == "REGISTRY_WRITER"
 
 
 def test_an_action_that_waits_beside_its_keys_replacement_is_refused(tmp_path: Path) -> None:

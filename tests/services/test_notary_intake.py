@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from domain.errors import Conflict
+from domain.events import REGISTRY_STREAM
 from domain.notary import SignedStatement
 from domain.standing import Key, Period
 from domain.trail.entry import Entry
@@ -23,6 +24,7 @@ from domain.trail.statement import (
     disclosure_stream,
     reader_id,
     signed_bytes,
+    stream_tag,
 )
 from services.notary.intake import FRESH_MS, Intake
 from services.notary.signers import Signers
@@ -173,6 +175,11 @@ def test_what_the_log_might_not_take_is_to_be_signed_anew(
     late = lambda: posting.post("new key", actor_time_ms=signed)  # noqa: E731
     assert refusal_of(late)[0] == "READER_TIME"
     posting.post("new key")
+
+
+def test_nobody_fills_the_registrys_stream(posting: Posting) -> None:
+    into = lambda: posting.post(stream=stream_tag(REGISTRY_STREAM))  # noqa: E731
+    assert refusal_of(into)[0] == "REGISTRY_WRITER"
 
 
 def test_a_repeat_is_known_however_late_it_comes(posting: Posting) -> None:
