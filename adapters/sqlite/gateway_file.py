@@ -20,11 +20,11 @@ class GatewayFile:
         self._fast.close()
         self.durable.close()
 
-    def create(self, *tables: str) -> None:
-        """Make `tables` unless they are there."""
+    def create(self, *statements: str) -> None:
+        """Make tables that are not there, and bring what is there up to date."""
         with ours():
-            for table in tables:
-                self.durable.execute(table)
+            for statement in statements:
+                self.durable.execute(statement)
 
     @contextmanager
     def together(self, *, durable: bool) -> Iterator[None]:

@@ -31,6 +31,11 @@ _TABLES = (
     "CREATE TABLE IF NOT EXISTS confirmations (seq INTEGER PRIMARY KEY, statement BLOB NOT NULL,"
     " signature BLOB NOT NULL, body BLOB)",
 )
+_CATCH_UP = (
+    "DELETE FROM places WHERE name LIKE 'feed %'",
+    "INSERT OR IGNORE INTO unproven SELECT number FROM outbox WHERE status <> 'queued'",
+)
+"""A store that is older than the trail reads its feeds once more and asks for every receipt."""
 
 
 class SqliteGatewayTrail:
@@ -39,7 +44,9 @@ class SqliteGatewayTrail:
     def __init__(self, file: GatewayFile) -> None:
         """Keep it in `file`."""
         self._file = file
-        file.create(*_TABLES)
+        known = file.rows("SELECT 1 FROM sqlite_master WHERE name = 'lanes'")
+        with transaction(file.durable):
+            file.create(*_TABLES, *(() if known else _CATCH_UP))
 
     def seen(self) -> Seen | None:
         """Return the newest checkpoint that was verified, if any."""

@@ -58,7 +58,7 @@ def trail_accept(
 def _status(agency: str, data: Path) -> None:
     with kept_trail(parts_of(data), agency) as trail:
         seen = trail.seen()
-        print(f"newest checkpoint   {seen.size if seen else 'none'}")
+        print(f"{'newest checkpoint':24}{seen.size if seen else 'none'}")
         for name, count in trail.counts().items():
             print(f"{name.replace('_', ' '):24}{count}")
         for alarm in trail.alarms():

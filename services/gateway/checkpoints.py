@@ -79,7 +79,8 @@ class Checkpoints:
         """
         if self.halted:
             raise NotAuthentic(SPLIT_VIEW, "decide with: nrm-hub trail accept")
-        self._seen = self._trail.seen()
+        if (kept := self._trail.seen()) != self._seen:  # somebody has decided
+            self._seen, self._agreed = kept, None
         note = await self._link.file("checkpoint")
         if note is None:
             raise Unavailable("TRAIL_EMPTY", "no checkpoint is published yet")

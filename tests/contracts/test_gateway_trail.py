@@ -52,6 +52,22 @@ def trail(kept: Kept) -> GatewayTrail:
     return kept.trail
 
 
+def test_a_store_older_than_the_trail_reads_its_feeds_anew_and_asks_for_every_receipt(
+    opens: Callable[[], Kept], tmp_path: Path
+) -> None:
+    with closing(SqliteGatewayStore(str(tmp_path / "gateway.db"))) as older:
+        older.enqueue([outgoing(0), outgoing(1)], [], [])
+        first = older.queued(1)[0]
+        older.settle([(first, result(first))], [], [])
+        older.file.durable.execute("DELETE FROM unproven")
+        older.arrive([], [], ("feed protection_support", "cursor"))
+    kept = opens()
+    assert kept.store.place("feed protection_support") == ""
+    assert [o.statement for o in kept.trail.unproven(0, 9)] == [first.action.statement]
+    kept.store.arrive([], [], ("feed protection_support", "cursor"))
+    assert opens().store.place("feed protection_support") == "cursor"
+
+
 def arrived(seq: int, lane: Lane = LANE, case: str = CASE) -> Arrived:
     return Arrived(lane, seq, case, leaf(f"{lane} {seq}".encode()), 100 + seq)
 

@@ -130,6 +130,18 @@ async def test_once_somebody_has_decided_the_log_that_was_chosen_is_followed(
     assert len(trail.alarms()) == 2
 
 
+async def test_a_note_of_the_log_that_was_given_up_is_an_alarm_again() -> None:
+    link, trail = LogLink(), kept()
+    checkpoints = following(LOG, link, trail)
+    link.show(LOG, 9)
+    await checkpoints.poll()
+    link.show(FORK, 8)
+    await refusal_of(checkpoints)
+    decide(trail, 1, "the coordinator: looked into", "shown")
+    link.show(LOG, 9)
+    assert (await refusal_of(checkpoints)).code == SPLIT_VIEW
+
+
 @pytest.mark.parametrize(
     ("number", "follow", "code"),
     [(2, "seen", "NO_SUCH_ALARM"), (1, "", "FOLLOW"), (1, "x", "FOLLOW")],
