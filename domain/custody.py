@@ -3,13 +3,15 @@
 Keys and releases are boxed under their case's shred key; events stay sealed as they came.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from domain.messages import FollowedItem
+from domain.notary import StreamProof
 from domain.ports import Boxing
+from domain.vocabulary import Seat
 
 
 class ShredKeys(Protocol):
@@ -48,6 +50,52 @@ class HeldRelease:
     """Digest of which keys were released to which opening key; empty once removed."""
     boxed: tuple[bytes, ...]
     """The signed releases, each boxed; empty once removed."""
+
+
+KeyOfCase = tuple[str, int, int]
+"""(writer, category number, epoch)."""
+
+
+class Proven(NamedTuple):
+    """A key of a case that the trail has shown to be disclosed to a seat."""
+
+    seat: Seat
+    key: KeyOfCase
+    size: int
+    """Of the tree of the trail in which it was seen."""
+    witnessed: bool
+    """Whether a quorum had cosigned it; if not, it is to be seen again once one has."""
+
+
+class Waiting(NamedTuple):
+    """Releases of one case that consent allows and that wait for the proof of a disclosure."""
+
+    since_ms: int
+    """When the oldest of them began to wait."""
+    releases: int
+
+
+class SeenLog(NamedTuple):
+    """The newest tree of the trail that the custodian has seen."""
+
+    size: int
+    root: bytes
+    note: bytes
+    """The signed checkpoint."""
+    quorum_ms: int | None
+    """When a quorum had last cosigned a tree that was seen; None if none ever had."""
+
+
+class DisclosureLink(Protocol):
+    """What the custodian asks the notary for; `Unavailable` while that is away."""
+
+    async def file(self, path: str) -> bytes | None:
+        """Return a public file of the trail, such as `checkpoint`, or None if there is none."""
+        ...
+
+    async def disclosures(self, case_id: str, after: int) -> StreamProof:
+        """Return a case's disclosures from number `after` on, and the proof that it is all."""
+        ...
 
 
 class Custody(Protocol):
@@ -95,4 +143,36 @@ class Custody(Protocol):
 
     def releases(self, recipient: str, after: int, limit: int) -> Sequence[HeldRelease]:
         """Return up to `limit` of the recipient's changes after `after`, in order."""
+        ...
+
+    def proven(self, case_id: str) -> Sequence[Proven]:
+        """Return what the trail has shown of a case, in order."""
+        ...
+
+    def prove(self, case_id: str, proven: Collection[Proven]) -> None:
+        """Keep `proven` in place of what was kept of the case."""
+        ...
+
+    def unwitnessed(self) -> Mapping[str, int]:
+        """Return each case with keys proven without a quorum -> size of the tree that did it."""
+        ...
+
+    def waiting(self) -> Mapping[str, Waiting]:
+        """Return what waits for a proof, by case."""
+        ...
+
+    def waits(self, case_id: str) -> Waiting | None:
+        """Return what of a case waits; None if nothing does."""
+        ...
+
+    def wait(self, case_id: str, waiting: Waiting | None) -> None:
+        """Note what of a case waits; None: nothing does."""
+        ...
+
+    def seen(self, log: str) -> SeenLog | None:
+        """Return what was seen of the log with this verifier key."""
+        ...
+
+    def see(self, log: str, seen: SeenLog) -> None:
+        """Keep `seen` in place of what was seen of the log before."""
         ...

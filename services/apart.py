@@ -106,13 +106,14 @@ async def _wake(notices: Notices, signals: Signals) -> None:
 
 
 async def run_custodian(
-    parts: Parts, place: str, address: str, hub: str, *, stop: asyncio.Event
+    parts: Parts, place: str, address: str, links: tuple[str, str], *, stop: asyncio.Event
 ) -> None:
-    """Serve the custodian of the hub at `hub`."""
+    """Serve the custodian; `links` are the addresses of hub and trail."""
     listener = listen_at(place)
-    built = build_custodian(parts, address, hub)
+    built = build_custodian(parts, address, *links)
     async with _process(built.signals) as process:
         process.start(keep_up(built.custodian, built.hub, built.signals, lambda _: None))
+        process.start(built.gate.run())
         face = CustodianParts(
             custodian=built.custodian,
             tokens=built.tokens,
@@ -121,7 +122,7 @@ async def run_custodian(
         )
         process.faces.serve(listener, custodian_app(face))
         await process.until(stop)
-        await built.hub.close()
+        await built.close()
 
 
 async def run_clocks(parts: Parts, place: str, coordinator: str, *, stop: asyncio.Event) -> None:
@@ -162,12 +163,12 @@ async def run_gateway(
     parts: Parts,
     agency: str,
     place: str,
-    links: tuple[str, str],
+    links: tuple[str, str, str],
     *,
     stop: asyncio.Event,
     greet: Callable[[str], None],
 ) -> None:
-    """Serve the gateway of `agency`; `links` are the addresses of hub and custodian.
+    """Serve the gateway of `agency`; `links` are the addresses of hub, custodian and trail.
 
     `greet` is told an address that logs a person in, once.
     """

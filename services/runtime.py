@@ -83,7 +83,7 @@ class Mechanism:
         self.operator_address = address_of(self._operator_socket)
         self.hub: WholeHub = build_hub(parts, self.hub_address)
         self.custodian: CustodianProcess = build_custodian(
-            parts, self.custodian_address, self.hub_address
+            parts, self.custodian_address, self.hub_address, self.hub_address
         )
         self._operator = self._gateway(COORDINATOR)
         self.offices = {m.id: self._office(m, next(sockets)) for m in self._everybody(members)}
@@ -132,6 +132,7 @@ class Mechanism:
         self._faces.serve(self._hub_socket, hub_app(self.hub.hub, routes))
         built = self.custodian
         self._start(keep_up(built.custodian, built.hub, built.signals, self._withdrawn))
+        self._start(built.gate.run())
         parts = CustodianParts(
             custodian=self.custodian.custodian,
             tokens=self.custodian.tokens,
@@ -197,7 +198,7 @@ class Mechanism:
             signals.close()
         await end(self._tasks)
         for link in (
-            self.custodian.hub,
+            self.custodian,
             *self._operator.links,
             *(link for o in offices for link in o.process.links),
         ):

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from adapters.metrics.asked import asked_value
+from adapters.metrics.asked import SLOW, age_seconds, asked_value
 from adapters.metrics.projecting import withdrawals
 
 OPERATIONS = ("deposited", "released", "removed")
@@ -25,6 +25,17 @@ class CustodianMetrics:
         for operation in OPERATIONS:
             self._keys.labels(operation)
         self._cut_off = withdrawals(registry, "keys")
+        self._bad_proofs = Counter(
+            "nrm_custodian_bad_proofs",
+            "Checkpoints of the trail and proofs of disclosures that did not hold.",
+            registry=registry,
+        )
+        self._waited = Histogram(
+            "nrm_custodian_proof_wait_seconds",
+            "How long a case's releases waited for the proof of their disclosure.",
+            buckets=SLOW,
+            registry=registry,
+        )
 
     def deposited(self, keys: int) -> None:
         """Count keys that were kept."""
@@ -38,6 +49,33 @@ class CustodianMetrics:
     def cut_off(self, seconds: float) -> None:
         """Note how long a withdrawal took, from recorded at the hub to its releases gone."""
         self._cut_off(max(0.0, seconds))
+
+    def waited(self, seconds: float) -> None:
+        """Note how long the releases of a case waited for their proof."""
+        self._waited.observe(max(0.0, seconds))
+
+    def bad_proof(self) -> None:
+        """Count a checkpoint or proof that does not hold."""
+        self._bad_proofs.inc()
+
+    def watch_proofs(
+        self,
+        waiting: Callable[[], int],
+        oldest_ms: Callable[[], int | None],
+        degraded: Callable[[], int],
+    ) -> None:
+        """Ask what waits, since when in ms, and how many cases rest on no quorum."""
+        said = "Releases that consent allows and that wait for the proof of their disclosure."
+        asked_value(self._registry, "nrm_custodian_waiting_releases", said, waiting)
+        said = "How long the oldest of them has waited; 0 when none does."
+        asked_value(
+            self._registry,
+            "nrm_custodian_waiting_oldest_seconds",
+            said,
+            lambda: age_seconds(oldest_ms()),
+        )
+        said = "Cases with keys released on the log's signature alone, until a quorum is seen."
+        asked_value(self._registry, "nrm_custodian_degraded_cases", said, degraded)
 
     def watch(
         self,

@@ -1,16 +1,14 @@
-"""The custodian's store and its shred keys: two SQLite files, so that two backups exist."""
+"""The custodian's store, in SQLite."""
 
 import sqlite3
-from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from adapters.sealing import Box
 from adapters.sqlite.connection import connect, ours, transaction
 from adapters.sqlite.shown import COLUMNS, columns_of, shown
-from domain.custody import HeldKey, HeldRelease
+from domain.custody import HeldKey, HeldRelease, Proven, SeenLog, Waiting
 from domain.messages import FollowedItem
-from domain.ports import Boxing
+from domain.vocabulary import Seat
 
 _TABLES = (
     "CREATE TABLE IF NOT EXISTS followed (case_id TEXT, seq INTEGER, position INTEGER NOT NULL,"
@@ -26,6 +24,14 @@ _TABLES = (
     "CREATE TABLE IF NOT EXISTS recipients (recipient TEXT PRIMARY KEY, seq INTEGER NOT NULL)",
     "CREATE TABLE IF NOT EXISTS progress (id INTEGER PRIMARY KEY CHECK (id = 1), position INTEGER)",
     "INSERT OR IGNORE INTO progress VALUES (1, 0)",
+    "CREATE TABLE IF NOT EXISTS proven (case_id TEXT, agency TEXT, purpose TEXT, writer TEXT,"
+    " category INTEGER, epoch INTEGER, size INTEGER NOT NULL, witnessed INTEGER NOT NULL,"
+    " PRIMARY KEY (case_id, agency, purpose, writer, category, epoch)) WITHOUT ROWID",
+    "CREATE INDEX IF NOT EXISTS unwitnessed ON proven (case_id) WHERE NOT witnessed",
+    "CREATE TABLE IF NOT EXISTS waiting (case_id TEXT PRIMARY KEY, since_ms INTEGER NOT NULL,"
+    " releases INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS seen (log TEXT PRIMARY KEY, size INTEGER NOT NULL,"
+    " root BLOB NOT NULL, note BLOB NOT NULL, quorum_ms INTEGER)",
 )
 _SIZE = 4
 """Bytes of the length before each boxed release in a row."""
@@ -123,57 +129,60 @@ class SqliteCustody:
         sql = "SELECT * FROM releases WHERE recipient = ? AND seq > ? ORDER BY seq LIMIT ?"
         return [_release(r) for r in self._rows(sql, recipient, after, limit)]
 
+    def proven(self, case_id: str) -> Sequence[Proven]:
+        """Return what the trail has shown of a case, in order."""
+        rows = self._rows("SELECT * FROM proven WHERE case_id = ?", case_id)
+        return [_proven(r) for r in rows]
 
-class SqliteShredKeys:
-    """One boxed key a case in a file of its own; see the port `ShredKeys`."""
-
-    def __init__(
-        self, path: str, box: Boxing, new_key: Callable[[], bytes], cached: int = 4096
-    ) -> None:
-        """Keep keys at `path`, each sealed in `box`."""
-        table = (
-            "CREATE TABLE IF NOT EXISTS shred_keys (case_id TEXT PRIMARY KEY, boxed BLOB NOT NULL)"
-        )
-        self._db = connect(path, table)
-        self._box = box
-        self._new_key = new_key
-        self._boxes: OrderedDict[str, Boxing] = OrderedDict()
-        self._cached = cached
-
-    def close(self) -> None:
-        """Close the file."""
-        self._db.close()
-
-    def make(self, case_ids: Collection[str]) -> None:
-        """Make durable the key of each case that has none yet."""
-        new = [c for c in case_ids if c not in self._boxes]
-        if not new:
-            return
-        rows = [(c, self._box.seal(self._new_key(), _place(c))) for c in new]
+    def prove(self, case_id: str, proven: Collection[Proven]) -> None:
+        """Keep `proven` in place of what was kept of the case."""
+        rows = [(case_id, *p.seat, *p.key, p.size, p.witnessed) for p in proven]
         with transaction(self._db) as db:
-            db.executemany("INSERT OR IGNORE INTO shred_keys VALUES (?, ?)", rows)
+            db.execute("DELETE FROM proven WHERE case_id = ?", (case_id,))
+            db.executemany("INSERT INTO proven VALUES (?,?,?,?,?,?,?,?)", rows)
 
-    def box(self, case_id: str) -> Boxing:
-        """Return the box of a case, made durable first if it is new."""
-        box = self._boxes.get(case_id) or Box(self._key(case_id))
-        self._boxes[case_id] = box
-        self._boxes.move_to_end(case_id)
-        if len(self._boxes) > self._cached:
-            self._boxes.popitem(last=False)
-        return box
+    def unwitnessed(self) -> Mapping[str, int]:
+        """Return each case with keys proven without a quorum -> size of the tree that did it."""
+        sql = "SELECT case_id, max(size) AS size FROM proven WHERE NOT witnessed GROUP BY case_id"
+        return {r["case_id"]: r["size"] for r in self._rows(sql)}
 
-    def _key(self, case_id: str) -> bytes:
-        sql = "SELECT boxed FROM shred_keys WHERE case_id = ?"
-        with ours():
-            row = self._db.execute(sql, (case_id,)).fetchone()
-        if row is None:
-            self.make([case_id])
-            return self._key(case_id)
-        return self._box.open(row["boxed"], _place(case_id))
+    def waiting(self) -> Mapping[str, Waiting]:
+        """Return what waits for a proof, by case."""
+        rows = self._rows("SELECT * FROM waiting")
+        return {r["case_id"]: Waiting(r["since_ms"], r["releases"]) for r in rows}
+
+    def waits(self, case_id: str) -> Waiting | None:
+        """Return what of a case waits; None if nothing does."""
+        rows = self._rows("SELECT since_ms, releases FROM waiting WHERE case_id = ?", case_id)
+        return Waiting(*rows[0]) if rows else None
+
+    def wait(self, case_id: str, waiting: Waiting | None) -> None:
+        """Note what of a case waits; None: nothing does."""
+        with transaction(self._db) as db:
+            if waiting is None:
+                db.execute("DELETE FROM waiting WHERE case_id = ?", (case_id,))
+            else:
+                db.execute("INSERT OR REPLACE INTO waiting VALUES (?,?,?)", (case_id, *waiting))
+
+    def seen(self, log: str) -> SeenLog | None:
+        """Return what was seen of the log with this verifier key."""
+        sql = "SELECT size, root, note, quorum_ms FROM seen WHERE log = ?"
+        rows = self._rows(sql, log)
+        return SeenLog(*rows[0]) if rows else None
+
+    def see(self, log: str, seen: SeenLog) -> None:
+        """Keep `seen` in place of what was seen of the log before."""
+        with transaction(self._db) as db:
+            db.execute("INSERT OR REPLACE INTO seen VALUES (?,?,?,?,?)", (log, *seen))
 
 
-def _place(case_id: str) -> bytes:
-    return b"shred-key " + case_id.encode()
+def _proven(r: sqlite3.Row) -> Proven:
+    return Proven(
+        seat=Seat(r["agency"], r["purpose"]),
+        key=(r["writer"], r["category"], r["epoch"]),
+        size=r["size"],
+        witnessed=bool(r["witnessed"]),
+    )
 
 
 def _followed(r: sqlite3.Row) -> FollowedItem:

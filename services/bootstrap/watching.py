@@ -109,6 +109,11 @@ def custodian_vitals(
         lambda: len(custodian.gaps),
         lambda: len(custodian.substituted),
     )
+    metrics.watch_proofs(
+        lambda: sum(one.releases for one in custodian.waiting.values()),
+        lambda: min((one.since_ms for one in custodian.waiting.values()), default=None),
+        lambda: len(custodian.unwitnessed),
+    )
 
     async def follows() -> object:
         return await hub.registry(custodian.directory.seq)

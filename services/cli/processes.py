@@ -26,6 +26,9 @@ HubAddress = Annotated[str, typer.Option("--hub", envvar="NRM_HUB_URL", help="Th
 CustodianAddress = Annotated[
     str, typer.Option("--custodian", envvar="NRM_CUSTODIAN_URL", help="The custodian's address.")
 ]
+TrailAddress = Annotated[
+    str, typer.Option("--trail", envvar="NRM_TRAIL_URL", help="The notary's address.")
+]
 Address = Annotated[
     str,
     typer.Option(
@@ -40,12 +43,16 @@ def hub(listen: Listen, address: Address = "", data: Data = DATA) -> None:
     _serve(data, lambda p, stop: apart.run_hub(p, listen, address or _at(listen), stop=stop))
 
 
-def custodian(listen: Listen, hub: HubAddress, address: Address = "", data: Data = DATA) -> None:
+def custodian(
+    listen: Listen,
+    hub: HubAddress,
+    trail: TrailAddress,
+    address: Address = "",
+    data: Data = DATA,
+) -> None:
     """Serve the custodian: release keys on consent, take them back on withdrawal."""
-    _serve(
-        data,
-        lambda p, stop: apart.run_custodian(p, listen, address or _at(listen), hub, stop=stop),
-    )
+    reached, links = address or _at(listen), (hub, trail)
+    _serve(data, lambda p, stop: apart.run_custodian(p, listen, reached, links, stop=stop))
 
 
 def gateway(
@@ -53,10 +60,11 @@ def gateway(
     listen: Listen,
     hub: HubAddress,
     custodian: CustodianAddress,
+    trail: TrailAddress,
     data: Data = DATA,
 ) -> None:
     """Serve an agency's gateway: seal and sign, read and open, the console."""
-    links = (hub, custodian)
+    links = (hub, custodian, trail)
     _serve(
         data,
         lambda p, stop: apart.run_gateway(p, agency, listen, links, stop=stop, greet=out.print),

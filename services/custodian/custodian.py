@@ -1,15 +1,16 @@
 """The custodian: holds data keys, releases them on consent, takes them back on withdrawal.
 
 It follows consent, registry and key events only, checks every signature itself, and stops
-releasing for a case whose numbers have a gap. It never has access to a sealed field.
+releasing for a case whose numbers have a gap. A key goes out once the trail has shown that it
+was disclosed. It never has access to a sealed field.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from domain import events as ev
 from domain.action import Action
-from domain.custody import Custody, HeldKey, HeldRelease, ShredKeys
+from domain.custody import Custody, HeldKey, HeldRelease, ShredKeys, Waiting
 from domain.errors import HubError, NotAuthentic, Refused
 from domain.messages import (
     FollowedItem,
@@ -27,22 +28,21 @@ from domain.sealing import (
     Signing,
     decode_bundle,
 )
+from services.custodian import settling
+from services.custodian.disclosures import Shown as ShownByTrail
 from services.custodian.following import FollowedCases
-from services.custodian.releasing import Due, Identity, Releasing, key_place, release_place
+from services.custodian.releasing import Identity, Releasing, key_place, release_place
+from services.custodian.settling import Settling
 from services.directory import Directory, fingerprint
 
 PAGE = 200
 
 
-class Metrics(Protocol):
+class Metrics(settling.Metrics, Protocol):
     """What is noted of the custodian."""
 
     def deposited(self, keys: int) -> None:
         """Count keys that were kept."""
-        ...
-
-    def settled(self, released: int, removed: int) -> None:
-        """Count releases that were made or changed, and those that were taken back."""
         ...
 
     def cut_off(self, seconds: float) -> None:
@@ -88,6 +88,7 @@ class Custodian:
             world=world,
             clock=clock,
         )
+        self._settling = Settling(custody, self._releasing, metrics, clock)
         self.opening_key = sealing.opening_key(identity.opening_seed.reveal())
         self.public_key = signing.public_key(identity.signing_seed.reveal())
         for item in custody.followed(ev.REGISTRY_STREAM):
@@ -109,6 +110,24 @@ class Custodian:
         return self._releasing.substituted
 
     @property
+    def waiting(self) -> Mapping[str, Waiting]:
+        """Releases that wait until the trail shows that they are disclosed, by case."""
+        return self._custody.waiting()
+
+    @property
+    def unwitnessed(self) -> Mapping[str, int]:
+        """Cases with keys proven without a quorum -> size of the tree that did it."""
+        return self._custody.unwitnessed()
+
+    def key_events(self, case_id: str) -> Collection[bytes]:
+        """Return the digests of the events whose disclosure would let a case's keys go."""
+        return self._cases.openers(case_id).keys()
+
+    def prove(self, shown: Mapping[str, ShownByTrail]) -> frozenset[str]:
+        """Take what the trail has shown, by case; return the recipients served."""
+        return self._settling.prove(shown)
+
+    @property
     def directory(self) -> Directory:
         """The checked directory of agencies."""
         return self._directory
@@ -124,7 +143,7 @@ class Custodian:
             # As one: a position that moved without its releases would leave them undone for good.
             with self._custody.together():
                 self._custody.follow(good, page.position)
-                recipients = self._settle_all(touched)
+                recipients = self._settling.settle(touched)
         except BaseException:
             self._cases.forget()
             raise
@@ -154,7 +173,7 @@ class Custodian:
         keys = [key for release in releases for key in self._deposited(release)]
         self._custody.hold(keys)
         self._metrics.deposited(len(keys))
-        return self._settle_all(cases)
+        return self._settling.settle(cases)
 
     def _deposited(self, release: KeyRelease) -> Iterable[HeldKey]:
         """Yield the keys in a deposit, each boxed under its case's shred key."""
@@ -196,7 +215,7 @@ class Custodian:
         if event.head.agency not in self._cases.case(case_id).parts:
             raise Refused("NO_SUCH_CASE", "there is no such case in which you have a part")
         self._custody.withdraw(case_id, event.consent_id, now)
-        return self._settle_all({case_id})
+        return self._settling.settle({case_id})
 
     def releases(self, recipient: str, after: int, limit: int = PAGE) -> ReleasePage:
         """Return the recipient's changes after `after`, each checked again with the clock."""
@@ -205,34 +224,12 @@ class Custodian:
         return ReleasePage(items=items, seq=held[-1].seq if held else after)
 
     def _item(self, held: HeldRelease) -> ReleaseItem:
-        due = self._releasing.due(held.case_id).get((held.recipient, held.writer), Due())
         signed: tuple[SignedRelease, ...] = ()
-        if held.state and held.state == self._releasing.state(held.case_id, held.recipient, due):
+        if self._settling.stands(held):
             box = self._shreds.box(held.case_id)
             place = release_place(held.recipient, held.writer)
             signed = tuple(_split(box.open(boxed, place)) for boxed in held.boxed)
         return ReleaseItem(seq=held.seq, case_id=held.case_id, writer=held.writer, releases=signed)
-
-    def _settle_all(self, case_ids: Iterable[str]) -> frozenset[str]:
-        changed = [held for case_id in case_ids for held in self._settle(case_id)]
-        if changed:
-            self._custody.put_releases(changed)
-            released = sum(bool(held.state) for held in changed)
-            self._metrics.settled(released, len(changed) - released)
-        return frozenset(held.recipient for held in changed)
-
-    def _settle(self, case_id: str) -> list[HeldRelease]:
-        """Return the releases of a case that differ from what consent allows now."""
-        before = {(h.recipient, h.writer): h for h in self._custody.releases_of_case(case_id)}
-        due = self._releasing.due(case_id)
-        changed = []
-        for recipient, writer in due.keys() | before.keys():
-            now_due = due.get((recipient, writer), Due())
-            state = self._releasing.state(case_id, recipient, now_due)
-            held = before.get((recipient, writer))
-            if (held.state if held else b"") != state:
-                changed.append(self._releasing.release(case_id, recipient, writer, now_due, state))
-        return changed
 
 
 _SIGNATURE = 64

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from domain.audience import Audience
 from domain.case import Case
-from domain.custody import Custody, HeldRelease, ShredKeys
+from domain.custody import Custody, HeldRelease, KeyOfCase, Proven, ShredKeys
 from domain.errors import NotAuthentic
 from domain.gateway import FOREVER_MS
 from domain.rules.world import World
@@ -21,7 +21,7 @@ from domain.sealing import (
     encode_bundles,
 )
 from domain.secret import Secret
-from domain.vocabulary import Category
+from domain.vocabulary import Category, Seat
 from services.custodian.following import FollowedCases
 from services.directory import Directory, fingerprint
 
@@ -34,8 +34,15 @@ class Due:
     """What consent lets one recipient have of one writer's keys now."""
 
     names: set[KeyName] = field(default_factory=set)
+    """Keys whose disclosure is proven: these may be released."""
     bases: set[str] = field(default_factory=set)
     """Ids of the acts and codes of the laws that it rests on."""
+    waiting: set[KeyName] = field(default_factory=set)
+    """Keys that wait for the proof of their disclosure."""
+
+
+Allowed = Mapping[tuple[Seat, KeyOfCase], frozenset[str]]
+"""(seat, key) -> what it rests on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,23 +84,42 @@ class Releasing:
         self.substituted: set[str] = set()
         """Cases in which a writer deposited another key than the log committed to."""
 
-    def due(self, case_id: str) -> Mapping[tuple[str, str], Due]:
-        """Return (recipient, writer) -> the keys that consent lets the recipient have now."""
+    def openers(self, case_id: str) -> Mapping[bytes, Sequence[KeyOfCase]]:
+        """Return the digest of the statement of each KeyEpochOpened -> the keys it opened."""
+        return self._cases.openers(case_id)
+
+    def allowed(self, case_id: str) -> Allowed:
+        """Return what consent lets each seat have of a case's keys now, held here or not."""
         case = self._cases.case(case_id)
         if case_id in self._cases.gaps:
             return {}
         case = self._without_withdrawn(case)
-        audience = self._audience(case)
+        return {
+            (view.seat, name): frozenset(view.basis(key.recorded_ms))
+            for view in self._audience(case).seats
+            for name, key in case.keys.items()
+            if name[0] != view.seat.agency and view.mask(key.recorded_ms) & (1 << name[1])
+        }
+
+    def due(
+        self, case_id: str, allowed: Allowed, proven: Iterable[Proven]
+    ) -> Mapping[tuple[str, str], Due]:
+        """Return (recipient, writer) -> the keys that the recipient may have, or waits for."""
         held = {(k.writer, k.category, k.epoch) for k in self._custody.held(case_id)}
+        shown = {(p.seat, p.key) for p in proven}
         due: dict[tuple[str, str], Due] = {}
-        for view in audience.seats:
-            for name, key in case.keys.items():
-                writer, category, epoch = name
-                opens = view.mask(key.recorded_ms) & (1 << category)
-                if name in held and writer != view.seat.agency and opens:
-                    one = due.setdefault((view.seat.agency, writer), Due())
-                    one.names.add((category, epoch))
-                    one.bases.update(view.basis(key.recorded_ms))
+        for (seat, key), bases in allowed.items():
+            writer, category, epoch = key
+            if key not in held:
+                continue
+            one = due.setdefault((seat.agency, writer), Due())
+            if (seat, key) in shown:
+                one.names.add((category, epoch))
+                one.bases.update(bases)
+            else:
+                one.waiting.add((category, epoch))
+        for one in due.values():
+            one.waiting -= one.names  # another of its seats has brought the agency the key
         return due
 
     def _audience(self, case: Case) -> Audience:

@@ -143,6 +143,7 @@ def _quiet(mechanism: Mechanism) -> Iterator[bool]:
     hub, custodian = mechanism.hub.hub, mechanism.custodian.custodian
     yield hub.lag() == 0
     yield custodian.position == mechanism.hub.store.head()
+    yield not custodian.waiting
     for agency, office in mechanism.offices.items():
         gateway = office.process.gateway
         counts = gateway.counts()

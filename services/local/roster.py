@@ -1,7 +1,7 @@
 """Which processes a mechanism on this machine has, and where each listens."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from services.bootstrap import COORDINATOR
 from services.demo.cast import CAST, RAPPORTEUR
@@ -72,7 +72,11 @@ def services_from(port: int) -> list[Service]:
         for name, words in WORKERS.items()
     ]
     notary = Service(name="notary", words=("notary",), port=next(places), database=True)
-    return [*hubs, custodian, *gateways, clocks, *workers, notary, *_witnesses(notary, places)]
+    watching = [
+        replace(one, words=(*one.words, "--trail", notary.address))
+        for one in (custodian, *gateways)
+    ]
+    return [*hubs, *watching, clocks, *workers, notary, *_witnesses(notary, places)]
 
 
 def _witnesses(notary: Service, places: Iterator[int]) -> list[Service]:

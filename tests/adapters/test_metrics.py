@@ -103,6 +103,7 @@ def of_clocks(registry: CollectorRegistry) -> ClockMetrics:
 def of_custodian(registry: CollectorRegistry) -> CustodianMetrics:
     metrics = CustodianMetrics(registry)
     metrics.watch(lambda: 31, lambda: 1, lambda: 2)
+    metrics.watch_proofs(lambda: 5, lambda: None, lambda: 4)
     return metrics
 
 
@@ -319,12 +320,19 @@ def test_the_custodian_counts_keys_and_what_is_wrong(
     metrics.deposited(3)
     metrics.settled(2, 1)
     metrics.cut_off(0.5)
+    metrics.waited(0.7)
+    metrics.bad_proof()
     done = {o: value("nrm_custodian_keys_total", operation=o) for o in ("deposited", "removed")}
     assert done == {"deposited": 3, "removed": 1}
     assert value("nrm_custodian_keys_total", operation="released") == 2
     assert value("nrm_withdrawal_seconds_sum", place="keys") == 0.5
     assert value("nrm_custodian_gap_cases") == 1
     assert value("nrm_custodian_substituted_cases") == 2
+    assert value("nrm_custodian_proof_wait_seconds_sum") == 0.7
+    assert value("nrm_custodian_bad_proofs_total") == 1
+    assert value("nrm_custodian_waiting_releases") == 5
+    assert value("nrm_custodian_waiting_oldest_seconds") == 0
+    assert value("nrm_custodian_degraded_cases") == 4
 
 
 def test_a_gateway_shows_its_outbox_what_blocks_it_and_its_alarms(

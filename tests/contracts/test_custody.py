@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from adapters.sealing import Box
-from adapters.sqlite.custody import SqliteCustody, SqliteShredKeys
-from domain.custody import Custody, HeldKey, HeldRelease, ShredKeys
+from adapters.sqlite.custody import SqliteCustody
+from adapters.sqlite.shred_keys import SqliteShredKeys
+from domain.custody import Custody, HeldKey, HeldRelease, Proven, SeenLog, ShredKeys, Waiting
 from domain.errors import Unreadable
+from domain.vocabulary import Seat
 from tests.agencies import sha
 from tests.builders import CASE, uid
 from tests.contracts.making import followed
@@ -92,6 +94,9 @@ def test_an_empty_custody_knows_nothing(custody: Custody) -> None:
     assert list(custody.withdrawals(CASE)) == []
     assert list(custody.releases_of_case(CASE)) == []
     assert list(custody.releases("shelter", 0, 10)) == []
+    assert list(custody.proven(CASE)) == []
+    assert (custody.unwitnessed(), custody.waiting(), custody.waits(CASE)) == ({}, {}, None)
+    assert custody.seen("log") is None
 
 
 def test_what_was_followed_comes_back_as_it_was_and_in_order(custody: Custody) -> None:
@@ -164,13 +169,76 @@ def test_releases_of_a_case_are_of_every_recipient(custody: Custody) -> None:
     assert {r.recipient for r in custody.releases_of_case(CASE)} == {"shelter", "police"}
 
 
+def proven(agency: str = "shelter", epoch: int = 1, **changes: Any) -> Proven:
+    seat = Seat(agency, "protection_support")
+    return Proven(seat, ("charity", 1, epoch), size=9, witnessed=True)._replace(**changes)
+
+
+def test_what_is_proven_of_a_case_takes_the_place_of_what_was(custody: Custody) -> None:
+    custody.prove(OTHER, [proven()])
+    custody.prove(CASE, [proven(), proven(epoch=2), proven("police")])
+    assert set(custody.proven(CASE)) == {proven(), proven(epoch=2), proven("police")}
+    custody.prove(CASE, [proven(size=12)])
+    assert custody.proven(CASE) == [proven(size=12)]
+    assert custody.proven(OTHER) == [proven()]
+    custody.prove(CASE, [])
+    assert list(custody.proven(CASE)) == []
+
+
+def test_cases_proven_without_a_quorum_are_known_until_one_has_seen_them(custody: Custody) -> None:
+    alone = proven(witnessed=False)
+    custody.prove(CASE, [alone, proven(epoch=2, witnessed=False, size=7), proven("police")])
+    custody.prove(OTHER, [proven()])
+    assert custody.unwitnessed() == {CASE: 9}
+    custody.prove(CASE, [proven()])
+    assert custody.unwitnessed() == {}
+
+
+def test_what_waits_is_noted_case_by_case(custody: Custody) -> None:
+    custody.wait(CASE, Waiting(5, 1))
+    custody.wait(OTHER, Waiting(7, 1))
+    custody.wait(CASE, Waiting(5, 3))
+    assert custody.waiting() == {CASE: Waiting(5, 3), OTHER: Waiting(7, 1)}
+    assert custody.waits(CASE) == Waiting(5, 3)
+    custody.wait(CASE, None)
+    custody.wait(CASE, None)
+    assert custody.waiting() == {OTHER: Waiting(7, 1)}
+
+
+def test_what_was_seen_is_kept_for_each_log_by_itself(custody: Custody) -> None:
+    custody.see("log", SeenLog(5, sha("root"), b"note", None))
+    custody.see("another", SeenLog(9, sha("its"), b"its", 3))
+    custody.see("log", SeenLog(6, sha("newer"), b"newer", 7))
+    assert custody.seen("log") == SeenLog(6, sha("newer"), b"newer", 7)
+    assert custody.seen("another") == SeenLog(9, sha("its"), b"its", 3)
+
+
+def test_what_is_written_together_is_written_as_one_or_not_at_all(custody: Custody) -> None:
+    def fail_halfway() -> None:
+        with custody.together():
+            custody.prove(CASE, [proven()])
+            custody.wait(CASE, Waiting(5, 1))
+            raise ValueError("halfway")
+
+    with pytest.raises(ValueError, match="halfway"):
+        fail_halfway()
+    assert list(custody.proven(CASE)) == []
+    assert custody.waiting() == {}
+
+
 def test_custody_opened_again_has_everything(reopen: Callable[[], SqliteCustody]) -> None:
     with closing(reopen()) as first:
         first.follow([followed("one", 1)], 10)
         first.hold([key(1)])
         first.withdraw(CASE, None, 7)
         first.put_releases([release()])
+        first.prove(CASE, [proven()])
+        first.wait(CASE, Waiting(5, 1))
+        first.see("log", SeenLog(5, sha("root"), b"note", None))
     with closing(reopen()) as second:
+        assert second.proven(CASE) == [proven()]
+        assert second.waiting() == {CASE: Waiting(5, 1)}
+        assert second.seen("log") == SeenLog(5, sha("root"), b"note", None)
         assert second.position() == 10
         assert second.followed(CASE) == [followed("one", 1)]
         assert second.held(CASE) == [key(1)]

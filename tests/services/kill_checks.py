@@ -189,7 +189,7 @@ def unsettled(mechanism: Mechanism, log: Log) -> Iterator[str]:
     if custodian.position != mechanism.hub.store.head():
         yield f"the custodian stands at {custodian.position}"
     for case_id in {e.case_id for e in log.events} - {ev.REGISTRY_STREAM}:
-        for held in custodian._settle(case_id):  # noqa: SLF001 - what it would still change
+        for held in custodian._settling._settle(case_id):  # noqa: SLF001 - what it would change
             change = "missing" if held.state else "left over"
             yield f"a release of {held.writer} to {held.recipient} in {case_id} is {change}"
     if custodian.gaps or custodian.substituted:

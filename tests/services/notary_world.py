@@ -3,7 +3,7 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -175,7 +175,7 @@ class Acting:
         with self.events.appending() as transaction:
             return list(transaction.append(events, refusals))
 
-    def feed(self, agency: str, position: int, case: str = "case") -> FeedEntry:
+    def feed(self, agency: str, position: int, case: str = "case", **changes: Any) -> FeedEntry:
         """Project an event into a seat's feed."""
         seat, lane = Seat(agency, "protection_support"), lane_of(uid(case))
         self.fed[seat, lane] += 1
@@ -188,6 +188,7 @@ class Acting:
             mask=6,
             basis="c-1",
         )
+        entry = replace(entry, **changes)
         before, after = self.progress[lane], Progress(self.progress[lane].position + 1)
         self.feeds.write([entry], {lane: (before, after)})
         self.progress[lane] = after

@@ -103,8 +103,7 @@ async def test_nothing_is_released_for_a_case_with_a_gap_in_its_numbers(world: W
     without = [i for i in items if i is not numbered[len(numbered) // 2]]
     fresh = build_custodian(
         Parts(replace(world.parts.settings, data=world.parts.settings.data / "blind")),
-        "http://127.0.0.1:1",
-        "http://127.0.0.1:1",
+        *("http://127.0.0.1:1",) * 3,
     ).custodian
     fresh._directory = world.mechanism.custodian.custodian.directory  # noqa: SLF001 - same registrars
     fresh.follow(FollowedPage(items=tuple(without), position=position))

@@ -122,6 +122,7 @@ async def test_every_metric_of_these_processes_is_documented_and_there(
         ("custodian", "nrm_custodian_keys_total", {"operation": "released"}),
         ("custodian", "nrm_custodian_keys_total", {"operation": "removed"}),
         ("custodian", "nrm_custodian_position_events", {}),
+        ("custodian", "nrm_custodian_proof_wait_seconds_count", {}),
         ("custodian", "nrm_withdrawal_seconds_count", {"place": "keys"}),
     ],
 )

@@ -1,0 +1,142 @@
+"""The gate: asks the trail for proofs of what waits to be released, soon after a checkpoint.
+
+It asks about cases with something to release alone. While the trail is away, or a proof does
+not hold, nothing new is released and everything else goes on.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Collection
+from typing import Protocol
+
+from domain.custody import DisclosureLink, SeenLog
+from domain.errors import HubError, Refused, Unavailable
+from services.custodian.custodian import Custodian
+from services.custodian.disclosures import Disclosures, Shown, length_of
+from services.custodian.pace import Pace
+from services.custodian.tiles import Tiles
+from services.custodian.trail import SeenTrail
+from services.signals import Signals
+
+LOOK_SECONDS = 0.1
+"""From one look at what waits, and at the checkpoint if something does, to the next."""
+AT_ONCE = 16
+"""Cases asked about side by side."""
+FIRST_BACKOFF, LAST_BACKOFF = 0.1, 5.0
+log = logging.getLogger(__name__)
+
+
+class Metrics(Protocol):
+    """What is noted of proofs."""
+
+    def bad_proof(self) -> None:
+        """Count a checkpoint or proof that does not hold."""
+        ...
+
+
+class Gate:
+    """Lets releases through."""
+
+    def __init__(
+        self,
+        *,
+        custodian: Custodian,
+        link: DisclosureLink,
+        trail: SeenTrail,
+        disclosures: Disclosures,
+        tiles: Tiles,
+        keep: Callable[[SeenLog], None],
+        signals: Signals,
+        metrics: Metrics,
+    ) -> None:
+        """`keep` makes durable what was seen of the log."""
+        self._custodian = custodian
+        self._link = link
+        self._trail = trail
+        self._disclosures = disclosures
+        self._tiles = tiles
+        self._keep = keep
+        self._kept = trail.seen
+        self._signals = signals
+        self._metrics = metrics
+        self._pace = Pace()
+        self._published = b""
+        self._size = trail.seen.size if trail.seen else 0
+
+    async def run(self) -> None:
+        """Work until the signals are closed."""
+        backoff, away = FIRST_BACKOFF, ""
+        while not self._signals.closed:
+            try:
+                more = await self.step()
+            except HubError as e:
+                if away != e.code:
+                    log.warning("nothing new is released: %s", e)
+                away = e.code
+                await asyncio.sleep(backoff)
+                backoff = min(2 * backoff, LAST_BACKOFF)
+                continue
+            backoff, away = FIRST_BACKOFF, ""
+            if not more:
+                await asyncio.sleep(LOOK_SECONDS)
+
+    async def step(self) -> bool:
+        """Ask about what waits, if it is time; return whether there is more to ask now."""
+        self._pace.wait_for(self._waiting(), self._size, time.monotonic())
+        if not self._pace.rested(time.monotonic()):
+            return False
+        await self._look()
+        due = self._pace.due(self._size, time.monotonic())
+        asked = due[:AT_ONCE]
+        for case_id in asked:
+            self._pace.asked(case_id, self._size, time.monotonic())
+        found = await asyncio.gather(*(self._shown(case_id) for case_id in asked))
+        shown = {c: s for c, s in zip(asked, found, strict=True) if s is not None}
+        self._save()
+        self._signals.notify(self._custodian.prove(shown))
+        return len(due) > len(asked)
+
+    def _waiting(self) -> Collection[str]:
+        """Return the cases that wait, and those to be seen again now that a quorum is there."""
+        again = self._custodian.unwitnessed.items()
+        return [*self._custodian.waiting, *(c for c, size in again if size <= self._size)]
+
+    async def _look(self) -> None:
+        """Take the published checkpoint if it is another."""
+        note = await self._link.file("checkpoint")
+        if note is None:
+            raise Unavailable("TRAIL_EMPTY", "no checkpoint is published yet")
+        if note == self._published:
+            return
+        try:
+            tree = await self._tiles.having(lambda: self._trail.open(note))
+        except Refused:
+            self._metrics.bad_proof()
+            raise
+        self._published, self._size = note, tree.checkpoint.size
+
+    async def _shown(self, case_id: str) -> Shown | None:
+        """Return what is proven of a case; None when there is no proof, or none that holds."""
+        at_least = self._trail.seen.size if self._trail.seen else 0
+        try:
+            pages = [await self._link.disclosures(case_id, 0)]
+            read = len(pages[0].entries)
+            while pages[-1].entries and read < length_of(pages[-1]):
+                pages.append(await self._link.disclosures(case_id, read))
+                read += len(pages[-1].entries)
+            events = self._custodian.key_events(case_id)
+            check = self._disclosures.shown
+            return await self._tiles.having(lambda: check(case_id, pages, events, at_least))
+        except Unavailable as e:
+            log.debug("a proof is not there yet: %s", e.code)
+        except HubError as e:
+            log.error("a proof does not hold: %s", e)  # noqa: TRY400 - whose trace says nothing
+            self._metrics.bad_proof()
+        return None
+
+    def _save(self) -> None:
+        seen = self._trail.seen
+        if seen is not None and seen != self._kept:
+            self._keep(seen)
+            self._kept = seen
