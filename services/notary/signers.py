@@ -1,6 +1,7 @@
 """Whose key stands behind an actor of the trail, as the registry says."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from domain.agency import Registry
 from domain.standing import Key, Period
@@ -34,8 +35,10 @@ class Signers:
 
 
 def _signers(key: Key) -> dict[bytes, Signer]:
-    public = key.signing_key
+    public, ends = key.signing_key, key.period.ends
+    # Within a millisecond the order of the log decides; the registry here is that of its end.
+    period = key.period if ends is None else replace(key.period, ends=ends + 1)
     return {
-        actor_id(public): Signer(public, key.agency, key.period),
+        actor_id(public): Signer(public, key.agency, period),
         reader_id(public): Signer(public, key.agency, key.period, reads=True),
     }
