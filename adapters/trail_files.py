@@ -3,8 +3,9 @@
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from domain.errors import Unavailable
 
@@ -37,16 +38,26 @@ class FolderTrailFiles:
             folders = {target.parent for target in targets}
             for folder in folders:
                 self._make(folder)
-            # Side by side, for a file system makes many files durable in one go.
-            with ThreadPoolExecutor(_WRITERS) as pool:
-                list(pool.map(write_one, map(_new, targets), targets.values()))
+            with ExitStack() as written, ThreadPoolExecutor(_WRITERS) as pool:
+                opened = [
+                    written.enter_context(write_one(_new(target), data))
+                    for target, data in targets.items()
+                ]
+                # Side by side, for a file system makes many files durable in one go.
+                list(pool.map(os.fsync, [file.fileno() for file in opened]))
                 for target in targets:
                     name_one(target)
                 list(pool.map(_sync, folders))
 
     def publish(self, checkpoint: bytes) -> None:
         """Put `checkpoint` in place of the published one."""
-        self.write({CHECKPOINT: checkpoint})
+        with _io():
+            target = self._folder / CHECKPOINT
+            self._make(self._folder)
+            with write_one(_new(target), checkpoint) as file:
+                os.fsync(file.fileno())
+            name_one(target)
+            _sync(self._folder)
 
     def remove(self, folders: Iterable[str]) -> None:
         """Remove folders of partial tiles."""
@@ -69,13 +80,13 @@ class FolderTrailFiles:
         self._made.add(folder)
 
 
-def write_one(file: Path, data: bytes) -> None:
-    """Write a file that is durable when this returns."""
+def write_one(file: Path, data: bytes) -> BinaryIO:
+    """Write a file and return it open; it is not durable yet."""
     handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(handle, "wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(handle)
+    stream = os.fdopen(handle, "wb")
+    stream.write(data)
+    stream.flush()
+    return stream
 
 
 def name_one(file: Path) -> None:

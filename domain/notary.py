@@ -82,6 +82,10 @@ class NotaryStore(Protocol):
         """Return the root of the tree that was decided on at `size`, if one was."""
         ...
 
+    def sizes(self, since: int, before: int) -> Sequence[int]:
+        """Return the sizes of trees decided on, from `since` on, below `before`."""
+        ...
+
     def heads(self) -> Iterator[tuple[bytes, Head]]:
         """Return key and head of everything in the newest tree's map."""
         ...

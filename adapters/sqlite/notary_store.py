@@ -71,6 +71,11 @@ class SqliteNotaryStore:
         rows = self._rows("SELECT root FROM trees WHERE size = ?", size)
         return bytes(rows[0]["root"]) if rows else None
 
+    def sizes(self, since: int, before: int) -> Sequence[int]:
+        """Return the sizes of trees decided on, from `since` on, below `before`."""
+        sql = "SELECT size FROM trees WHERE size >= ? AND size < ? ORDER BY size"
+        return [r["size"] for r in self._rows(sql, since, before)]
+
     def heads(self) -> Iterator[tuple[bytes, Head]]:
         """Return key and head of everything in the newest tree's map."""
         for r in self._rows("SELECT * FROM heads"):

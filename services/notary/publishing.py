@@ -5,7 +5,7 @@ newest tree is the one that is shown next.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from domain.errors import Corrupt, Unavailable
 from domain.notary import NotaryStore, TrailFiles
@@ -91,7 +91,7 @@ class Publishing:
         before, self.size, self.published_ms = self.size, tree.size, self._clock()
         self._due_ms = self.published_ms + FRESH_MS
         self._on_published(checkpoint, note)
-        self._files.remove(_outgrown(before, tree.size))
+        self._files.remove(_outgrown(self._store.sizes(before, tree.size), tree.size))
         return True
 
     def _due(self, size: int) -> bool:
@@ -113,15 +113,20 @@ class Publishing:
             log.warning("no quorum: the trail stops in %d s", self.countdown.seconds_left)
 
 
-def _outgrown(before: int, size: int) -> list[str]:
-    """Return the folders of partial tiles and bundles that the tree of `size` has in full."""
-    paths = []
-    for level, span in enumerate(_spans(size)):
-        for number in range(before // span, size // span):
-            paths.append(Tile(level, number).path)
-            if level == 0:
-                paths += [entries_path(number), body_path(number)]
-    return [f"{path}.p" for path in paths]
+def _outgrown(ends: Iterable[int], size: int) -> list[str]:
+    """Return the folders of partial tiles and bundles that the tree of `size` has in full.
+
+    `ends` are the sizes of the trees before it: where one ended, there are partial files.
+    """
+    found: dict[str, None] = {}
+    for end in ends:
+        for level, span in enumerate(_spans(size)):
+            number = end // span
+            if end % span >= span // WIDTH and number < size // span:
+                found[Tile(level, number).path] = None
+                if level == 0:
+                    found |= dict.fromkeys((entries_path(number), body_path(number)))
+    return [f"{path}.p" for path in found]
 
 
 def _spans(size: int) -> Iterator[int]:

@@ -104,6 +104,8 @@ def test_the_roots_of_all_sizes_are_known_and_no_others(store: NotaryStore) -> N
     assert store.root_at(3) == tree(3).tree.root
     assert store.root_at(8) == tree(8).tree.root
     assert store.root_at(5) is None
+    assert list(store.sizes(0, 9)) == [3, 8]
+    assert list(store.sizes(3, 8)) == [3]
     assert store.root_at(2**64 - 1) is None
 
 

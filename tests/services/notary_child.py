@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from adapters import trail_files
 from adapters.sqlite import notary_store
@@ -99,9 +99,10 @@ def _arm(world: NotaryWorld, armed: _Armed) -> None:
     written, named, changed = trail_files.write_one, trail_files.name_one, notary_store.change
     numbers = {"written": count(1), "named": count(1)}
 
-    def write_one(*arguments: Any) -> None:
-        written(*arguments)
+    def write_one(*arguments: Any) -> BinaryIO:
+        file = written(*arguments)
         armed.at(f"file {next(numbers['written'])} written")
+        return file
 
     def name_one(*arguments: Any) -> None:
         named(*arguments)
