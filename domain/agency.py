@@ -135,8 +135,9 @@ def _with_key(
 ) -> tuple[Key, ...]:
     starts = max(event.valid_from, recorded_ms)
     if keys:
-        # A key that was to start later never comes into force before its successor.
-        starts = max(starts, keys[-1].period.starts)
+        # A key that was to start later never comes into force before its successor. And what
+        # was recorded in this millisecond counts the same whichever of the two was first.
+        starts = max(starts, keys[-1].period.starts, recorded_ms + 1)
         ended = replace(keys[-1].period, ends=starts)
         keys = (*keys[:-1], replace(keys[-1], period=ended))
     key = Key(

@@ -451,7 +451,7 @@ def take_the_fact(entry, registrars, keys, agencies, readers, approved):
         raise Fails(f"{entry['at']}: the key that is replaced has not signed")
     starts = max(fact["valid_from"], entry["recorded"])
     if held:
-        starts = max(starts, held[-1][0])
+        starts = max(starts, held[-1][0], entry["recorded"] + 1)
         held[-1] = (held[-1][0], starts)
     keys[actor(key)] = (key, agency, len(held))
     readers[sha256(b"nrm-trail/v1/reader\n\x01" + key).digest()] = actor(key)

@@ -1,7 +1,6 @@
 """Whose key stands behind an actor of the trail, as the registry says."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from domain.agency import Registry
 from domain.standing import Key, Period
@@ -35,10 +34,8 @@ class Signers:
 
 
 def _signers(key: Key) -> dict[bytes, Signer]:
-    public, ends = key.signing_key, key.period.ends
-    # Within a millisecond the order of the log decides; the registry here is that of its end.
-    period = key.period if ends is None else replace(key.period, ends=ends + 1)
+    public = key.signing_key
     return {
-        actor_id(public): Signer(public, key.agency, period),
+        actor_id(public): Signer(public, key.agency, key.period),
         reader_id(public): Signer(public, key.agency, key.period, reads=True),
     }

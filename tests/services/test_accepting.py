@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from adapters.sqlite.event_store import SqliteEventStore
 from domain import events as ev
 from domain.action import Action, Outcome
 from domain.trail.statement import Kind, Statement, signed_bytes, stream_tag
-from services.bootstrap import COORDINATOR, Parts, Settings
+from services.bootstrap import COORDINATOR, Parts, Settings, now_ms
 from tests.bench.cases import WrittenCase
 from tests.bench.ledger import put, running, writer
 from tests.bench.town import Town
@@ -91,8 +92,12 @@ def test_who_does_not_write_the_registry_leaves_nothing_in_its_stream(tmp_path: 
     assert outcome.code == "REGISTRY_WRITER"
 
 
-def test_an_action_that_waits_beside_its_keys_replacement_is_refused(tmp_path: Path) -> None:
+def test_an_action_that_waits_behind_its_keys_replacement_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It was sent in time and is recorded too late; accepted, it would stop the trail."""
+    monkeypatch.setattr("services.hub.accepting.BATCH_ACTIONS", 1)
+    monkeypatch.setattr("tests.bench.ledger.now_ms", count(now_ms()).__next__)
     town = Town(Parts(Settings(data=tmp_path)), 1, 1)
     (agency,) = town.openers
     facts, action = town.facts(), openings(town, agency, 1)[0]

@@ -245,7 +245,7 @@ def act_under_a_replaced_key(trail: SignedTrail) -> None:
 
 def challenged_under_the_old_key(trail: SignedTrail) -> None:
     trail.rotate(a.POLICE)
-    trail.add(a.POLICE, Kind.AUDIT, body=key("nonce"))
+    trail.add(a.POLICE, Kind.AUDIT, body=key("nonce"), actor_time_ms=trail.recorded_ms + 1)
 
 
 def challenged_too_late(trail: SignedTrail) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from domain.errors import Conflict, Corrupt
+from domain.errors import Conflict
 from domain.events import REGISTRY_STREAM
 from domain.notary import SignedStatement
 from domain.standing import Key, Period
@@ -130,22 +130,6 @@ def test_what_was_posted_before_a_rotation_is_entered_after_it(posting: Posting)
     posting.rotate(T0 + 1)
     posting.act(T0 + 2)
     assert posting.entered() == [posted]
-
-
-def test_an_action_recorded_in_the_millisecond_of_its_keys_end_is_entered(
-    posting: Posting,
-) -> None:
-    """It came first, in one transaction with the fact that ends the key."""
-    acting = posting.world.acting
-    acting.now = T0 + 1
-    acting.record(acting.event(READER))
-    posting.rotate(T0 + 1)
-    posting.world.sequenced()
-    assert len(posting.world.statements()) == 2
-    acting.now = T0 + 2
-    acting.record(acting.event(READER))
-    with pytest.raises(Corrupt, match="KEY_NOT_IN_FORCE"):
-        posting.world.sequenced()
 
 
 def test_what_is_posted_under_a_new_key_is_entered_although_nobody_has_acted_since(
