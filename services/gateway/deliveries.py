@@ -19,9 +19,8 @@ from domain.trail.merkle import EMPTY_ROOT
 from domain.trail.statement import digest, disclosure_stream
 from domain.vocabulary import Category, mask_of
 from services.gateway.checkpoints import Checkpoints
+from services.gateway.overdue import Overdue
 
-LIMIT_MS = 600_000
-"""What arrived must be recorded as disclosed so long after, if checkpoints go on."""
 EVERY_MS = 60_000
 """How often lanes without news are looked at, in case that there should be some."""
 _TOP = 1 << 63
@@ -79,6 +78,7 @@ class Deliveries:
         self._clock = clock
         self._looked_ms = 0
         self._broken: set[Lane] = set()
+        self._overdue = Overdue()
         self.purposes: set[str] = set()
         """Seats that are read here."""
 
@@ -138,6 +138,8 @@ class Deliveries:
             await self._missing(lane, missing)
         elif whole.root == root:
             self._trail.extend(lane, whole)
+            for one in here:
+                self._overdue.found((lane, one.seq))
         elif lane not in self._broken:
             await self._differs(lane, here)
         self._unrecorded(lane, found[len(here) :])
@@ -175,7 +177,7 @@ class Deliveries:
 
     def _unrecorded(self, lane: Lane, rest: Sequence[Arrived]) -> None:
         """Say that an entry arrived and checkpoints go on without it."""
-        if rest and self._checkpoints.witnessed_ms > rest[0].arrived_ms + LIMIT_MS:
+        if rest and self._overdue.missed((lane, rest[0].seq), self._checkpoints.witnessed_ms):
             self._alarm("FEED_UNRECORDED", lane, rest[0].seq, {"leaf": rest[0].leaf})
 
     def _alarm(

@@ -13,11 +13,10 @@ from domain.notary import Receipt
 from domain.trail.entry import Entry
 from domain.trail.statement import Statement, digest
 from services.gateway.checkpoints import Checkpoints
+from services.gateway.overdue import Overdue
 
 BATCH = 20
 """Receipts of one round; a larger backlog takes more rounds, and the trail other readers too."""
-LIMIT_MS = 600_000
-"""What was recorded must stand in the trail so long after, if checkpoints go on."""
 _NOT_YET = frozenset({SPLIT_VIEW, "QUORUM"})
 log = logging.getLogger(__name__)
 
@@ -38,6 +37,7 @@ class Receipts:
         self._checkpoints = checkpoints
         self._clock = clock
         self._after = 0
+        self._overdue = Overdue()
 
     async def collect(self) -> bool:
         """Take the receipts that are there; return whether more may be."""
@@ -60,6 +60,7 @@ class Receipts:
             if e.code != "NOT_IN_TRAIL":
                 raise
             return False
+        self._overdue.found(own.number)
         try:
             await self._checkpoints.proven(receipt.entry, receipt.proof)
             _check(receipt, own)
@@ -73,7 +74,7 @@ class Receipts:
 
     def _late(self, own: Own) -> bool:
         """Say, and keep as an alarm, that checkpoints go on without this action."""
-        if self._checkpoints.witnessed_ms <= own.recorded_ms + LIMIT_MS:
+        if not self._overdue.missed(own.number, self._checkpoints.witnessed_ms):
             return False
         files = {"statement": own.statement, "signature": own.signature}
         self._alarm("RECEIPT_MISSING", Statement.decode(own.statement).actor_seq, files)

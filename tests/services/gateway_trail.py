@@ -1,8 +1,10 @@
 """An agency's watch over a trail, and logs and notaries that are as honest as a test wants."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
+
+import pytest
 
 from adapters.notes import NoteVerifier
 from adapters.sqlite.gateway_store import SqliteGatewayStore
@@ -22,8 +24,11 @@ from domain.vocabulary import names_of
 from services.gateway.checkpoints import Checkpoints
 from services.gateway.confirming import Confirming, Reader
 from services.gateway.deliveries import Deliveries
+from services.gateway.overdue import LIMIT_MS
 from services.gateway.receipts import Receipts
 from services.gateway.trail import TrailWatch, Watching
+from tests.services import notary_witnesses
+from tests.services.notary_witnesses import AT_S
 from tests.services.notary_world import SIGNING, NotaryWorld, public, seed
 from tests.witnessed import Log
 
@@ -201,6 +206,15 @@ class Watched:
         """Take entries of a feed as they arrived."""
         with self.store.together(durable=False):
             self.deliveries.take(PURPOSE, taken)
+
+
+def later_checkpoints(world: NotaryWorld, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have the same tree cosigned anew, minute by minute, for as long as anything may take."""
+    for minute in range(1, LIMIT_MS // 60_000 + 2):
+        world.now += 60_000
+        monkeypatch.setattr(notary_witnesses, "AT_S", AT_S + 60 * minute)
+        world.publishing.step()
+        yield
 
 
 def item_of(entry: FeedEntry, event: Recorded, **changes: Any) -> FeedItem:

@@ -15,10 +15,9 @@ from domain.feed import lane_of
 from domain.gateway_trail import Lane
 from domain.messages import FeedItem
 from domain.trail.merkle import Range
-from services.gateway.deliveries import EVERY_MS, LIMIT_MS, delivery_of
+from services.gateway.deliveries import EVERY_MS, delivery_of
 from tests.builders import uid
-from tests.services import notary_witnesses
-from tests.services.gateway_trail import PURPOSE, Watched, disclosed
+from tests.services.gateway_trail import PURPOSE, Watched, disclosed, later_checkpoints
 from tests.services.notary_world import NotaryWorld
 
 SHELTER = "gb-shelter"
@@ -122,11 +121,8 @@ async def test_an_entry_that_no_disclosure_lists_is_named_once_checkpoints_go_on
     await compare(shelter)
     assert shelter.alarms() == []
 
-    later_s = (world.now + LIMIT_MS) // 1000 + 1
-    monkeypatch.setattr(notary_witnesses, "AT_S", later_s)
-    world.now += LIMIT_MS + 60_000
-    world.publishing.step()
-    await compare(shelter)
+    for _ in later_checkpoints(world, monkeypatch):
+        await compare(shelter)
     assert shelter.alarms() == named("FEED_UNRECORDED", 2)
     assert shelter.trail.proven(LANE).size == 1
 

@@ -12,9 +12,8 @@ from domain.notary import Receipt
 from domain.ports import Recorded, Refusal
 from domain.trail.entry import Entry
 from domain.trail.proof import Proof
-from services.gateway.receipts import LIMIT_MS
 from tests.services import notary_witnesses
-from tests.services.gateway_trail import Watched
+from tests.services.gateway_trail import Watched, later_checkpoints
 from tests.services.notary_world import T0, NotaryWorld
 
 POLICE = "gb-police"
@@ -92,17 +91,32 @@ async def test_what_checkpoints_go_on_without_is_an_alarm_and_holds_up_no_other(
     await police.receipts.collect()
     assert police.alarms() == []
 
-    later_s = (T0 + LIMIT_MS) // 1000 + 1
-    monkeypatch.setattr(notary_witnesses, "AT_S", later_s)
-    world.now += LIMIT_MS + 60_000
-    world.publishing.step()
-    await police.checkpoints.poll()
-    for _ in range(2):
+    for _ in later_checkpoints(world, monkeypatch):
+        await police.checkpoints.poll()
         await police.receipts.collect()
+    await police.receipts.collect()
     assert police.alarms() == [("RECEIPT_MISSING", "action 7 of this agency")]
     assert police.trail.counts()["receipts"] == 1
     evidence = police.trail.alarms(evidence=True)[0].evidence
     assert evidence["statement"] == lost.statement
+
+
+async def test_a_notary_that_was_away_for_long_accuses_nobody(
+    world: NotaryWorld, police: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given an action recorded hours ago, when the first checkpoint since is still without it."""
+    first, waits = world.acting.event(), world.acting.event()
+    world.acting.record(first)
+    world.published()
+    police.acted(first, waits)
+    await police.checkpoints.poll()
+    await police.receipts.collect()
+    monkeypatch.setattr(notary_witnesses, "AT_S", notary_witnesses.AT_S + 36_000)
+    world.now += 36_000_000
+    world.publishing.step()
+    await police.checkpoints.poll()
+    await police.receipts.collect()
+    assert police.alarms() == []
 
 
 def _entry(**changes: Any) -> Callable[[Receipt], Receipt]:
