@@ -11,7 +11,8 @@ from collections.abc import Callable, Collection
 from typing import Protocol
 
 from domain.custody import DisclosureLink, SeenLog
-from domain.errors import HubError, Refused, Unavailable
+from domain.errors import HubError, Malformed, NotAuthentic, Unavailable
+from domain.notary import StreamProof
 from services.custodian.custodian import Custodian
 from services.custodian.disclosures import Disclosures, Shown, length_of
 from services.custodian.pace import Pace
@@ -23,6 +24,8 @@ LOOK_SECONDS = 0.1
 """From one look at what waits, and at the checkpoint if something does, to the next."""
 AT_ONCE = 16
 """Cases asked about side by side."""
+MOST = 100_000
+"""Entries of one case's stream; a notary that has more of them to tell is not listened to."""
 FIRST_BACKOFF, LAST_BACKOFF = 0.1, 5.0
 log = logging.getLogger(__name__)
 
@@ -61,6 +64,7 @@ class Gate:
         self._signals = signals
         self._metrics = metrics
         self._pace = Pace()
+        self._waits_for = ""
         self._published = b""
         self._size = trail.seen.size if trail.seen else 0
 
@@ -111,7 +115,7 @@ class Gate:
             return
         try:
             tree = await self._tiles.having(lambda: self._trail.open(note))
-        except Refused:
+        except (NotAuthentic, Malformed):
             self._metrics.bad_proof()
             raise
         self._published, self._size = note, tree.checkpoint.size
@@ -120,20 +124,35 @@ class Gate:
         """Return what is proven of a case; None when there is no proof, or none that holds."""
         at_least = self._trail.seen.size if self._trail.seen else 0
         try:
-            pages = [await self._link.disclosures(case_id, 0)]
-            read = len(pages[0].entries)
-            while pages[-1].entries and read < length_of(pages[-1]):
-                pages.append(await self._link.disclosures(case_id, read))
-                read += len(pages[-1].entries)
+            pages = await self._pages(case_id)
             events = self._custodian.key_events(case_id)
             check = self._disclosures.shown
-            return await self._tiles.having(lambda: check(case_id, pages, events, at_least))
-        except Unavailable as e:
-            log.debug("a proof is not there yet: %s", e.code)
-        except HubError as e:
+            shown = await self._tiles.having(lambda: check(case_id, pages, events, at_least))
+        except (NotAuthentic, Malformed) as e:
             log.error("a proof does not hold: %s", e)  # noqa: TRY400 - whose trace says nothing
             self._metrics.bad_proof()
+        except HubError as e:
+            if self._waits_for != e.code:
+                log.warning("a release waits: %s", e)
+            self._waits_for = e.code
+        except Exception:  # what a notary sends must not end the process that takes withdrawals
+            log.exception("a proof could not be looked at")
+            self._metrics.bad_proof()
+        else:
+            self._waits_for = ""
+            return shown
         return None
+
+    async def _pages(self, case_id: str) -> list[StreamProof]:
+        """Return the whole disclosure stream of a case, as the notary says it is."""
+        pages = [await self._link.disclosures(case_id, 0)]
+        read = len(pages[0].entries)
+        while pages[-1].entries and read < length_of(pages[-1]):
+            if read > MOST:
+                raise Malformed("STREAM_LENGTH", f"a stream has at most {MOST} entries")
+            pages.append(await self._link.disclosures(case_id, read))
+            read += len(pages[-1].entries)
+        return pages
 
     def _save(self) -> None:
         seen = self._trail.seen

@@ -1,8 +1,12 @@
 """What must be the same everywhere: stores, feeds and topics of a hub in processes apart."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
+from urllib.request import urlopen
+
+from prometheus_client.parser import text_string_to_metric_families
 
 from adapters.kafka.client import Broker
 from adapters.kafka.feed_topics import FeedFraming
@@ -17,6 +21,16 @@ from schemas.language import AvroLanguage
 
 PAGE = 500
 NAMES = Names("nrm:gb")
+
+
+def metrics_of(address: str) -> Mapping[str, float]:
+    """Return what a process counts, by metric; nothing while it does not answer."""
+    found: dict[str, float] = defaultdict(float)
+    with suppress(OSError), urlopen(f"{address}/metrics", timeout=10) as page:  # noqa: S310 - loopback
+        for family in text_string_to_metric_families(page.read().decode()):
+            for sample in family.samples:
+                found[sample.name] += sample.value
+    return found
 
 
 def broker_as(bootstrap: str, credentials: Path, user: str) -> Broker:

@@ -96,6 +96,13 @@ def trail_is_whole(own: Cluster, store: PostgresEventStore, feeds: PostgresFeeds
     )
 
 
+def keys_went_out(own: Cluster) -> bool:
+    """Return whether the custodian has released keys and none waits for the trail any more."""
+    page = check.metrics_of(own.services["custodian"].address)
+    proven = page["nrm_custodian_proof_wait_seconds_count"]
+    return page["nrm_custodian_waiting_releases"] == 0 < proven
+
+
 def command(own: Cluster, *words: str, database: str, user: str) -> str:
     """Return what a command of the hub printed, as an operator runs it; it must succeed."""
     lines = (own.data / "kafka" / f"{user}.env").read_text("utf-8").split()
@@ -130,6 +137,7 @@ def test_killed_one_by_one_the_parts_lose_nothing_and_kafka_gives_all_of_it_back
             )
             assert comes_true(own, lambda: topics_have(own, feeds)), last_words(own)
             assert comes_true(own, lambda: trail_is_whole(own, store, feeds)), last_words(own)
+            assert comes_true(own, lambda: keys_went_out(own)), last_words(own)
             log, entries = check.log_of(store), check.entries_of(feeds)
             assert entries
 

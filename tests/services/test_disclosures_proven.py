@@ -15,6 +15,7 @@ from domain.errors import HubError, NotAuthentic, Unavailable
 from domain.notary import StreamProof
 from domain.secret import Secret
 from domain.trail.notes import Algorithm
+from domain.trail.proof import Proof
 from domain.trail.quorum import Policy
 from domain.trail.statement import digest, disclosure_stream
 from domain.trail.tiles import TileNodes
@@ -126,6 +127,31 @@ def test_a_stream_without_its_newest_entry_is_not_whole(world: NotaryWorld) -> N
     reader = Reader(world)
     with pytest.raises(NotAuthentic, match="BAD_CHAIN"):
         reader.shown([event], [replace(reader.pages()[0], entries=early)])
+
+
+def test_an_entry_that_stands_elsewhere_in_the_log_is_not_in_it(world: NotaryWorld) -> None:
+    event = disclosed(world)
+    world.published()
+    reader = Reader(world)
+    (page,) = reader.pages()
+    moved = replace(page.entries[0], index=page.entries[0].index + 1)
+    with pytest.raises(NotAuthentic, match="BAD_INCLUSION"):
+        reader.shown([event], [replace(page, entries=(moved,))])
+
+
+def test_an_older_map_of_heads_does_not_hide_what_came_after_it(world: NotaryWorld) -> None:
+    event = world.acting.event()
+    (position,) = world.acting.record(event)
+    entry = world.acting.feed(SHELTER, position)
+    world.published()
+    reader = Reader(world)
+    (old,) = reader.pages()
+    world.acting.feed(SHELTER, position, mask=0, supersedes=entry.seq)
+    world.published()
+    at, tree = Proof.decode(old.head.proof.encode()).index, world.shown.published
+    hiding = replace(old, head=replace(old.head, proof=tree.proof(at)))
+    with pytest.raises(NotAuthentic, match="BAD_EPOCH"):
+        reader.shown([digest(event.statement)], [hiding])
 
 
 def test_a_disclosure_that_another_key_has_signed_is_none(world: NotaryWorld) -> None:

@@ -12,6 +12,7 @@ from domain.notary import StreamProof
 from domain.vocabulary import Category, Seat
 from services.bootstrap import CUSTODIAN
 from services.custodian.disclosures import Shown
+from tests.agencies import sha
 from tests.services.running import HEALTH, POLICE, SHELTER, World, consent, referral, running
 from tests.services.test_custodian import released
 
@@ -154,6 +155,8 @@ async def test_what_was_shown_to_somebody_else_or_of_something_else_opens_nothin
     case, _ = await consented(world)
     custodian = world.mechanism.custodian.custodian
     custodian.prove({case: shown(seat, key_event(world, case), mask)})
+    assert case in custodian.waiting
+    custodian.prove({case: shown(SEAT, sha("another event"), Category.IDENTITY.bit)})
     assert case in custodian.waiting
     assert released(world, SHELTER, case) == []
     right = shown(SEAT, key_event(world, case), Category.IDENTITY.bit)
