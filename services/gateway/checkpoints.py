@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from domain.errors import NotAuthentic, Unavailable
 from domain.gateway_trail import SPLIT_VIEW, Alarm, GatewayTrail, Seen, TrailLink
+from domain.notary import HeadProof
 from domain.trail.checkpoint import Checkpoint
 from domain.trail.entry import Epoch
 from domain.trail.heads import Head, MapProof
@@ -121,15 +122,15 @@ class Checkpoints:
         check_inclusion(leaf(data), read.index, checkpoint.size, read.hashes, checkpoint.root)
         return Proven(read.index, checkpoint)
 
-    async def head(self, key: bytes) -> Head | None:
-        """Return what a key of the map of heads has under a checkpoint, if it has anything."""
+    async def head(self, key: bytes) -> tuple[Head | None, HeadProof]:
+        """Return what a key of the map of heads has under a checkpoint, if anything; its proof."""
         found = await self._link.head(key)
         at = await self.proven(found.epoch, found.proof)
         epoch, way = Epoch.decode(found.epoch), MapProof.decode(found.map)
         if not at.at == epoch.covered == at.checkpoint.size - 1 or way.key != key:
             raise NotAuthentic("BAD_MAP_PROOF", "the proof is not of this key or checkpoint")
         way.check(epoch.map_root)
-        return way.head
+        return way.head, found
 
     async def _compare(self, seen: Seen, new: Checkpoint, note: bytes) -> None:
         old = Checkpoint(new.origin, seen.size, seen.root)

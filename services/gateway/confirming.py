@@ -119,7 +119,7 @@ class Confirming:
 
     async def _sign_anew(self) -> None:
         """Continue the chain from where the trail has it."""
-        head = await self._checkpoints.head(actor_key(self._actor))
+        head, _ = await self._checkpoints.head(actor_key(self._actor))
         seq, prev = (head.length, head.head) if head else (0, ZEROS)
         waiting, anew = self._trail.confirmations(_ALL), list[Confirmation]()
         for one in waiting:

@@ -11,6 +11,7 @@ from domain.errors import Malformed, NotAuthentic, Refused
 from domain.feed import LANES
 from domain.gateway_trail import Alarm, Arrived, GatewayTrail, Lane, TrailLink
 from domain.messages import FeedItem
+from domain.notary import HeadProof
 from domain.ports import HubLink
 from domain.record import Record
 from domain.trail.deliveries import Delivery
@@ -79,6 +80,8 @@ class Deliveries:
         self._looked_ms = 0
         self._broken: set[Lane] = set()
         self._overdue = Overdue()
+        self._shown: HeadProof | None = None
+        """The newest proof of a lane that was shown: what an alarm rests on."""
         self.purposes: set[str] = set()
         """Seats that are read here."""
 
@@ -120,8 +123,8 @@ class Deliveries:
             self._looked_ms = self._clock()
         for lane in due:
             key = feed_key(self._agency, lane.purpose, lane.lane)
-            head = await self._checkpoints.head(key) or Head(0, EMPTY_ROOT, 0)
-            await self._compare(lane, head.length, head.head)
+            head, self._shown = await self._checkpoints.head(key)
+            await self._compare(lane, *(head or Head(0, EMPTY_ROOT, 0))[:2])
         return False
 
     async def _compare(self, lane: Lane, count: int, root: bytes) -> None:
@@ -184,10 +187,12 @@ class Deliveries:
         self, code: str, lane: Lane, seq: int, evidence: dict[str, bytes] | None = None
     ) -> None:
         about = f"seat {self._agency}/{lane}, number {seq}"
-        files = {"seen.checkpoint": seen.note} if (seen := self._trail.seen()) else {}
-        alarm = Alarm(
-            code=code, about=about, raised_ms=self._clock(), evidence=files | (evidence or {})
-        )
+        files = dict(evidence or {})
+        if self._shown is not None:
+            files["feed.epoch"] = self._shown.epoch
+            files["feed.tlog-proof"] = self._shown.proof.encode()
+            files["feed.map-proof"] = self._shown.map.encode()
+        alarm = Alarm(code=code, about=about, raised_ms=self._clock(), evidence=files)
         if self._trail.alarm(alarm):
             log.error("%s: %s", code, about)
 

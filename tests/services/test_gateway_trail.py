@@ -180,7 +180,12 @@ async def test_an_entry_that_the_hub_keeps_back_is_seen_by_everybody_who_looks(
     folder = tmp_path / "handed on"
     ran("export", *data, str(folder))
     assert found[2] in (folder / "alarm-1" / "alarm.txt").read_text("utf-8")
-    assert (folder / "alarm-1" / "seen.checkpoint").read_bytes()
+    assert {p.name for p in (folder / "alarm-1").iterdir()} == {
+        "alarm.txt",
+        "feed.epoch",
+        "feed.map-proof",
+        "feed.tlog-proof",
+    }
     assert list((folder / "receipts").glob("*.tlog-proof")) == []
     ran("accept", *data, "1", "--by", "the coordinator", "--reason", "a fault, mended")
     assert "decided by the coordinator: a fault, mended" in ran("status", *data)
