@@ -42,6 +42,9 @@ from services.notary.shown import Shown
 from services.notary.signers import Signers
 from services.worker import Worker
 
+SPACING = 0.5
+"""Of an interval, between checkpoints: while there is a lot to do, not every tree is published."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotaryProcess:
@@ -100,6 +103,7 @@ def build_notary(
         clock=now_ms,
         on_published=published,
         on_degraded=shown.degrade,
+        spacing_ms=round(parts.settings.trail_seconds * SPACING * 1_000),
     )
     notary = _notary(parts, store, files, shown, lambda: publisher.countdown.stopped)
     sequencer = Sequencer(notary)

@@ -69,7 +69,7 @@ class Leading:
 
     def listen(self, seconds: float) -> None:
         """Wait for a new tree."""
-        self.news.wait(seconds)
+        self.news.wait(min(seconds, self._seconds))
         if not self._ending.is_set():
             self.news.clear()
 

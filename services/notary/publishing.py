@@ -35,8 +35,9 @@ class Publishing:
         clock: Callable[[], int],
         on_published: Callable[[Checkpoint, bytes], None],
         on_degraded: Callable[[Checkpoint, bytes], None],
+        spacing_ms: int = 0,
     ) -> None:
-        """`signers` are the log's own keys; `clock` gives ms.
+        """`signers` are the log's own keys; `clock` gives ms, `spacing_ms` lie between checkpoints.
 
         `on_degraded` is told what no quorum has cosigned for more than a minute.
         """
@@ -48,6 +49,7 @@ class Publishing:
         self._clock = clock
         self._on_published = on_published
         self._on_degraded = on_degraded
+        self._spacing_ms = spacing_ms
         self.countdown = Countdown(clock)
         self.size = 0
         """Of the published tree."""
@@ -95,9 +97,10 @@ class Publishing:
         return True
 
     def _due(self, size: int) -> bool:
+        now = self._clock()
         if size > self.size:
-            return True
-        return size > 0 and self._clock() >= self._due_ms
+            return now - (self.published_ms or 0) >= self._spacing_ms
+        return size > 0 and now >= self._due_ms
 
     def _signed(self, checkpoint: Checkpoint) -> Note:
         """Return the checkpoint with the log's signatures."""

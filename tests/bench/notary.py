@@ -30,6 +30,7 @@ from domain.trail.statement import (
     stream_tag,
 )
 from services.bootstrap import Parts, Settings, now_ms
+from services.bootstrap.notary import SPACING
 from services.notary.leading import Announcing, Leading, Sequencing
 from services.notary.signers import Signers
 from services.worker import Worker
@@ -58,7 +59,8 @@ _SIGNING = Ed25519Signing()
 def notary(folder: Path) -> Iterator[Measured]:
     """Both loops of a notary over a log that is there already, up to its last checkpoint."""
     signers = Signers(_registry, OPERATOR, public("notary"))
-    with closing(NotaryWorld(folder, signers=signers)) as world:
+    spacing = round(PUBLISH_SECONDS * SPACING * 1_000)
+    with closing(NotaryWorld(folder, signers=signers, spacing_ms=spacing)) as world:
         _write(world.events, Parts(Settings(data=folder / "parts")))
         seconds, longest = asyncio.run(_published(world))
         tree = check.published(folder / "trail", world.policy)

@@ -34,6 +34,7 @@ from domain.trail.statement import (
     stream_tag,
 )
 from domain.vocabulary import Seat
+from services.bootstrap import now_ms
 from services.notary.disclosing import Disclosing
 from services.notary.intake import Intake
 from services.notary.panel import Panel
@@ -199,8 +200,15 @@ class NotaryWorld:
     """A notary in `folder`; made anew over the same folder, it goes on as after a restart."""
 
     def __init__(
-        self, folder: Path, witnesses: Sequence[GoodWitness] = (), signers: Signers = SIGNERS
+        self,
+        folder: Path,
+        witnesses: Sequence[GoodWitness] = (),
+        signers: Signers = SIGNERS,
+        *,
+        spacing_ms: int = 0,
     ) -> None:
+        """Its clock stands still unless there are `spacing_ms` between checkpoints."""
+        self._spacing_ms = spacing_ms
         self.folder = folder
         self._signers = signers
         self.events = SqliteEventStore(str(folder / "events.db"))
@@ -217,7 +225,7 @@ class NotaryWorld:
         self.intake = Intake(self.store, self.files, registry, SIGNING.verify, self.clock)
 
     def clock(self) -> int:
-        return self.now
+        return now_ms() if self._spacing_ms else self.now
 
     def close(self) -> None:
         for store in (self.events, self.feeds, self.store):
@@ -253,6 +261,7 @@ class NotaryWorld:
             clock=self.clock,
             on_published=self.shown.publish,
             on_degraded=self.shown.degrade,
+            spacing_ms=self._spacing_ms,
         )
 
     @property

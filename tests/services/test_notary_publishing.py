@@ -155,6 +155,22 @@ def test_a_quorum_in_time_ends_the_countdown(world: NotaryWorld, lazy: DeadWitne
     assert world.publishing.countdown.seconds_left == 4 * 3600
 
 
+def test_checkpoints_keep_their_distance(
+    world: NotaryWorld, lazy: DeadWitness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(world.publishing, "_spacing_ms", 500)
+    lazy.back = True
+    world.now += 500
+    recorded(world)
+    assert world.publishing.step()
+    world.now += 499
+    recorded(world)
+    assert not world.publishing.step()
+    world.now += 1
+    assert world.publishing.step()
+    assert lazy.asked == [2, 4]
+
+
 def test_an_idle_trail_is_cosigned_again_each_minute(world: NotaryWorld, lazy: DeadWitness) -> None:
     lazy.back = True
     recorded(world)
