@@ -18,7 +18,7 @@ from adapters.kafka.names import principal_of
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.feeds import PostgresFeeds
 from schemas.language import AvroLanguage
-from services.demo.cast import POLICE
+from services.demo.cast import CAST, POLICE
 from services.demo.drive import Played
 from services.local.cluster import DATABASE, Cluster
 from services.local.processes import until
@@ -103,6 +103,22 @@ def keys_went_out(own: Cluster) -> bool:
     return page["nrm_custodian_waiting_releases"] == 0 < proven
 
 
+def agencies_are_sure(own: Cluster) -> bool:
+    """Return whether every agency's gateway has proven what it did and got, without an alarm."""
+    pages = [check.metrics_of(own.services[member.id].address) for member in CAST]
+    open_ends = ("receipts_waiting", "entries_unproven", "confirmations_waiting", "trail_alarms")
+    return all(page["nrm_gateway_checkpoint_age_seconds"] > 0 for page in pages) and not any(
+        page[f"nrm_gateway_{name}"] for page in pages for name in open_ends
+    )
+
+
+def keys_went_out(own: Cluster) -> bool:
+    """Return whether the custodian has released keys and none waits for the trail any more."""
+    page = check.metrics_of(own.services["custodian"].address)
+    proven = page["nrm_custodian_proof_wait_seconds_count"]
+    return page["nrm_custodian_waiting_releases"] == 0 < proven
+
+
 def command(own: Cluster, *words: str, database: str, user: str) -> str:
     """Return what a command of the hub printed, as an operator runs it; it must succeed."""
     lines = (own.data / "kafka" / f"{user}.env").read_text("utf-8").split()
@@ -138,6 +154,7 @@ def test_killed_one_by_one_the_parts_lose_nothing_and_kafka_gives_all_of_it_back
             assert comes_true(own, lambda: topics_have(own, feeds)), last_words(own)
             assert comes_true(own, lambda: trail_is_whole(own, store, feeds)), last_words(own)
             assert comes_true(own, lambda: keys_went_out(own)), last_words(own)
+            assert comes_true(own, lambda: agencies_are_sure(own)), last_words(own)
             log, entries = check.log_of(store), check.entries_of(feeds)
             assert entries
 
