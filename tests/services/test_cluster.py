@@ -112,13 +112,6 @@ def agencies_are_sure(own: Cluster) -> bool:
     )
 
 
-def keys_went_out(own: Cluster) -> bool:
-    """Return whether the custodian has released keys and none waits for the trail any more."""
-    page = check.metrics_of(own.services["custodian"].address)
-    proven = page["nrm_custodian_proof_wait_seconds_count"]
-    return page["nrm_custodian_waiting_releases"] == 0 < proven
-
-
 def command(own: Cluster, *words: str, database: str, user: str) -> str:
     """Return what a command of the hub printed, as an operator runs it; it must succeed."""
     lines = (own.data / "kafka" / f"{user}.env").read_text("utf-8").split()
