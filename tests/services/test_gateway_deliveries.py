@@ -10,12 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.errors import Malformed, Refused
+from domain.errors import Malformed, NotAuthentic, Refused
 from domain.feed import lane_of
 from domain.gateway_trail import Lane
 from domain.messages import FeedItem
 from domain.trail.merkle import Range
-from services.gateway.deliveries import EVERY_MS, delivery_of
+from domain.vocabulary import ALL_SEALED, Category, names_of
+from services.gateway.deliveries import EVERY_MS, check_granted, delivery_of
+from tests.adapters.kafka_feeds import event_record
 from tests.builders import uid
 from tests.services.gateway_trail import PURPOSE, Watched, disclosed, later_checkpoints
 from tests.services.notary_world import NotaryWorld
@@ -183,6 +185,24 @@ async def test_an_entry_without_a_place_is_left_out(
         delivery_of(SHELTER, PURPOSE, replace(item, **changes))
     shelter.took((replace(item, **changes), case))
     assert shelter.trail.newest_of(LANE) == 0
+
+
+@pytest.mark.parametrize("granted", [0, Category.IDENTITY.bit, ALL_SEALED])
+async def test_an_entry_may_show_less_than_it_granted_and_never_more(
+    world: NotaryWorld, granted: int
+) -> None:
+    """What counts is what lies open in the record, whatever the hub calls it."""
+    ((served, _),) = disclosed(world, SHELTER)
+    item = replace(served, granted=names_of(granted), categories=())
+    record = event_record(uid("event"))
+    check_granted(record.withhold(granted), item)
+    check_granted(record.withhold(0), item)
+    if granted != ALL_SEALED:
+        with pytest.raises(NotAuthentic) as caught:
+            check_granted(record, item)
+        assert caught.value.code == "SHOWN_MORE"
+        with pytest.raises(NotAuthentic):
+            check_granted(record.withhold(0), replace(item, categories=names_of(ALL_SEALED)))
 
 
 @settings(max_examples=15, deadline=None)
