@@ -14,6 +14,8 @@ from adapters.notes import NoteVerifier, note_signer
 from domain.errors import HubError, NotAuthentic, Unavailable
 from domain.notary import StreamProof
 from domain.secret import Secret
+from domain.trail.heads import Head, MapProof
+from domain.trail.merkle import leaf
 from domain.trail.notes import Algorithm
 from domain.trail.proof import Proof
 from domain.trail.quorum import Policy
@@ -137,6 +139,22 @@ def test_an_entry_that_stands_elsewhere_in_the_log_is_not_in_it(world: NotaryWor
     moved = replace(page.entries[0], index=page.entries[0].index + 1)
     with pytest.raises(NotAuthentic, match="BAD_INCLUSION"):
         reader.shown([event], [replace(page, entries=(moved,))])
+
+
+def test_a_head_that_is_not_in_the_map_does_not_make_a_shorter_stream_whole(
+    world: NotaryWorld,
+) -> None:
+    event = disclosed(world)
+    world.published()
+    disclosed(world)
+    world.published()
+    reader = Reader(world)
+    (page,) = reader.pages()
+    first = page.entries[0]
+    claimed = MapProof.decode(page.head.map)._replace(head=Head(1, leaf(first.entry), first.index))
+    short = replace(page, entries=(first,), head=replace(page.head, map=claimed.encode()))
+    with pytest.raises(NotAuthentic, match="BAD_MAP_PROOF"):
+        reader.shown([event], [short])
 
 
 def test_an_older_map_of_heads_does_not_hide_what_came_after_it(world: NotaryWorld) -> None:
