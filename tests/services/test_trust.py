@@ -180,6 +180,7 @@ def test_bodies_apart_make_one_trust_of_their_own_keys(tmp_path: Path) -> None:
 
 
 AT = ("--listen", "127.0.0.1:1")
+LINKS = ("--hub", "http://h", "--trail", "http://t")
 APART = {
     "hub": ("hub", *AT),
     "relay": ("relay", *AT),
@@ -187,8 +188,8 @@ APART = {
     "projector": ("projector", *AT),
     "notary": ("notary", *AT),
     "clocks": ("clocks", *AT, "--coordinator", "http://127.0.0.1:1"),
-    "custodian": ("custodian", *AT, "--hub", "http://127.0.0.1:1"),
-    "gateway": ("gateway", "gb-police", *AT, "--hub", "http://h", "--custodian", "http://c"),
+    "custodian": ("custodian", *AT, *LINKS),
+    "gateway": ("gateway", "gb-police", *AT, *LINKS, "--custodian", "http://c"),
     "rebuild": ("rebuild",),
 }
 
