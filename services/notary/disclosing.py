@@ -2,11 +2,11 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from domain.errors import Corrupt
-from domain.feed import LANES, Cursor
+from domain.feed import LANES, Cursor, Heads
 from domain.feed import Entry as FeedEntry
 from domain.ports import EventStore, Feeds
 from domain.trail.deliveries import DELIVERY_SCHEMA, Delivery, disclosure_body
@@ -63,15 +63,20 @@ class Disclosing:
         while len(self._digests) > KNOWN:
             del self._digests[next(iter(self._digests))]
 
+    def heads(self) -> Heads:
+        """Return how long the feeds are now."""
+        return self._feeds.heads()
+
     def disclose(
-        self, count: Count, position: int, seq: int, prev: bytes
+        self, heads: Heads, count: Count, seq: int, prev: bytes
     ) -> tuple[list[Disclosed], bool]:
         """Return a DISCLOSURE for each case with news, and whether there is more of it.
 
-        Nothing is disclosed of events after `position`, which are not in the trail yet. `seq`
-        and `prev` are the number and the previous digest of the notary's next statement.
+        Nothing is disclosed beyond `heads`, for what brought that about may not be in the trail
+        yet. `seq` and `prev` are the number and the previous digest of the notary's next
+        statement.
         """
-        news, more = self._news(count, position)
+        news, more = self._news(heads, count)
         digests = self._digests_of({e.position for e in news})
         by_case: dict[str, list[Delivery]] = defaultdict(list)
         for entry in news:
@@ -83,10 +88,10 @@ class Disclosing:
             seq, prev = seq + 1, digest(one.statement)
         return made, more
 
-    def _news(self, count: Count, position: int) -> tuple[list[FeedEntry], bool]:
+    def _news(self, heads: Heads, count: Count) -> tuple[list[FeedEntry], bool]:
         """Return the feed entries that the trail has not, in order within each seat and lane."""
         behind: dict[Seat, list[int]] = {}
-        for (seat, lane), newest in self._feeds.heads().items():
+        for (seat, lane), newest in heads.items():
             if count(seat, lane) < newest:
                 behind.setdefault(seat, [count(seat, n) for n in range(LANES)])
         found: list[FeedEntry] = []
@@ -95,7 +100,7 @@ class Disclosing:
             if left <= 0:
                 return found, True
             read = self._feeds.read(seat, Cursor(tuple(counts)), left)
-            found += _up_to(read, position)
+            found += [e for e in read if e.seq <= heads.get((seat, e.lane), 0)]
         return found, len(found) >= MOST
 
     def _digests_of(self, positions: set[int]) -> Mapping[int, bytes]:
@@ -131,16 +136,6 @@ class Disclosing:
             seen_root=EMPTY_ROOT,
         ).encode()
         return Disclosed(statement, self._sign(signed_bytes(statement)), body)
-
-
-def _up_to(entries: Sequence[FeedEntry], position: int) -> Iterator[FeedEntry]:
-    """Yield each lane's entries up to the first whose event is after `position`."""
-    ended: set[int] = set()
-    for entry in entries:
-        if entry.position > position:
-            ended.add(entry.lane)
-        if entry.lane not in ended:
-            yield entry
 
 
 def _delivery(entry: FeedEntry, event: bytes) -> Delivery:

@@ -27,7 +27,7 @@ class Gathered(NamedTuple):
     taken: list[Recorded | Refusal]
     sources: Sources
     more: bool
-    """Whether more was there than one round takes."""
+    """Whether more was there than was taken."""
 
 
 def gather(
@@ -55,7 +55,7 @@ def gather(
         events = [e for e in events if e.recorded_ms <= until]
         refusals = [r for r in refusals if r.recorded_ms <= until]
     taken = list(_merged(events, refusals, count_of))
-    more = more_events or more_refusals
+    more = more_events or more_refusals or len(taken) < len(events) + len(refusals)
     if not taken and (events or refusals):
         raise Corrupt("TRAIL_ORDER", "what was recorded next is not its actor's next statement")
     return Gathered(taken, _after(sources, taken), more)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from domain.errors import Corrupt, Unavailable
+from domain.feed import Heads
 from domain.notary import NotaryStore, Posted, Sequenced, Sources, TrailFiles
 from domain.ports import EventStore, Recorded
 from domain.trail.admission import Problem, problems
@@ -126,7 +127,12 @@ class _Round:
         self.alarms = 0
 
     def gather(self, sources: Sources) -> tuple[Sources, bool]:
-        """Enter what is new after `sources`; return how far it was read, and if there is more."""
+        """Enter what is new after `sources`; return how far it was read, and if there is more.
+
+        What stands in a feed was brought about by an event that the store had before. So the
+        feeds are looked at first, and nothing of them is disclosed before all events are entered.
+        """
+        fed = self._notary.disclosing.heads()
         gathered = gather(
             self._notary.events, sources, lambda actor: self._state.actor(actor)[0], LIMIT
         )
@@ -139,13 +145,13 @@ class _Round:
             if isinstance(one, Recorded):
                 digests[one.position] = made.item.digest
         self._notary.disclosing.remember(digests)
-        more = self._disclose(gathered.sources.position)
+        more = gathered.more or self._disclose(fed)
         posted = self._notary.store.waiting(sources.intake, POSTED)
         for answer in posted:
             self._posted(answer)
         intake = posted[-1].number if posted else sources.intake
         found = gathered.sources._replace(intake=intake)
-        return found, gathered.more or more or len(posted) == POSTED
+        return found, more or len(posted) == POSTED
 
     def close(self) -> None:
         """End the round with the EPOCH."""
@@ -154,11 +160,11 @@ class _Round:
         self.leaves.append(made)
         self._state.close(made.hash)
 
-    def _disclose(self, position: int) -> bool:
+    def _disclose(self, fed: Heads) -> bool:
         disclosing, feed = self._notary.disclosing, self._state.delivered.feed
         made, more = disclosing.disclose(
+            fed,
             lambda seat, lane: feed(Feed(*seat, lane)).size,
-            position,
             *self._state.actor(disclosing.actor),
         )
         for one in made:

@@ -1,6 +1,6 @@
 """Given what was recorded and disclosed, when rounds are made, the trail has it once, in order."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -101,18 +101,43 @@ def test_what_was_disclosed_is_one_signed_entry_a_case_and_round(world: NotaryWo
     assert check.has_fed(tree, {e.seat: [f for f in fed if f.seat == e.seat] for e in fed})
 
 
-def test_an_event_is_disclosed_only_once_it_stands_in_the_trail(world: NotaryWorld) -> None:
-    acting = world.acting
+def test_what_a_feed_got_while_events_were_read_is_disclosed_after_what_brought_it_about(
+    world: NotaryWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a retraction: the feed shows an old event, and a newer one is why."""
+    acting, read_log = world.acting, world.events.read_log
     (position,) = acting.record(acting.event())
+
+    def read(after: int, limit: int) -> Sequence[Recorded]:
+        found = read_log(after, limit)
+        if not acting.fed:
+            acting.record(acting.event())
+            acting.feed("gb-shelter", position)
+        return found
+
+    monkeypatch.setattr(world.events, "read_log", read)
     world.sequenced()
-    acting.feed("gb-shelter", position)
-    acting.feed("gb-shelter", position + 1)  # projected before the notary has read its event
+    assert kinds(world) == [Kind.ACTION]
     world.sequenced()
-    acting.record(acting.event())
-    world.sequenced()
-    kinds = [s[1] for s in world.statements()]
-    assert kinds == [Kind.ACTION, Kind.DISCLOSURE, Kind.ACTION, Kind.DISCLOSURE]
+    assert kinds(world) == [Kind.ACTION, Kind.ACTION, Kind.DISCLOSURE]
     assert world.replayed().findings == []
+
+
+def test_nothing_is_disclosed_before_all_that_was_recorded_is_entered(
+    world: NotaryWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rounds, "LIMIT", READ)
+    acting = world.acting
+    positions = acting.record(*(acting.event() for _ in range(READ + 10)))
+    acting.feed("gb-shelter", positions[0])
+    assert world.sequencer.step()
+    assert set(kinds(world)) == {Kind.ACTION}
+    world.sequenced()
+    assert kinds(world)[-2:] == [Kind.ACTION, Kind.DISCLOSURE]
+
+
+def kinds(world: NotaryWorld) -> list[int]:
+    return [statement[1] for statement in world.statements()]
 
 
 def test_the_map_says_how_long_each_feed_is(world: NotaryWorld) -> None:
