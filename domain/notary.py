@@ -35,6 +35,14 @@ class Sequenced(NamedTuple):
     """The newest of all entries."""
 
 
+class Listed(NamedTuple):
+    """Where a delivery stands: the DISCLOSURE at `place` in the log lists it."""
+
+    stream: bytes
+    agency: str
+    place: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
     """What a new tree changed in the notary's running state."""
@@ -47,6 +55,8 @@ class Changes:
     """Actor -> the newest size that it has seen."""
     streamed: Sequence[tuple[bytes, int]] = ()
     """(stream, index) of each new entry, in the log's order."""
+    listed: Mapping[bytes, Listed] = field(default_factory=dict)
+    """Leaf of each new delivery -> where it stands."""
     dropped: Sequence[int] = ()
     """Numbers of the intake that were not admitted after all."""
 
@@ -100,6 +110,10 @@ class NotaryStore(Protocol):
 
     def streamed(self, stream: bytes, after: int = 0) -> Sequence[int]:
         """Return the log indexes of a stream's entries from its number `after` on, in order."""
+        ...
+
+    def listed(self, leaves: Sequence[bytes]) -> Mapping[bytes, Listed]:
+        """Return where those of `leaves` stand that are leaves of deliveries in the log."""
         ...
 
     def take(self, posted: Posted) -> int:

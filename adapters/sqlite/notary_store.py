@@ -6,7 +6,7 @@ from threading import Lock
 
 from adapters.sqlite.connection import connect, ours, transaction
 from domain.errors import Conflict
-from domain.notary import Changes, Posted, Sequenced, Sources
+from domain.notary import Changes, Listed, Posted, Sequenced, Sources
 from domain.trail.checkpoint import MAX_NUMBER
 from domain.trail.delivered import Feed
 from domain.trail.heads import Head
@@ -25,6 +25,8 @@ _TABLES = (
     "CREATE TABLE IF NOT EXISTS seen (actor BLOB PRIMARY KEY, size INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS streamed (stream BLOB, place INTEGER,"
     " PRIMARY KEY (stream, place)) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS listed (leaf BLOB PRIMARY KEY, stream BLOB NOT NULL,"
+    " agency TEXT NOT NULL, place INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS intake (number INTEGER PRIMARY KEY AUTOINCREMENT,"
     " actor BLOB NOT NULL, actor_seq INTEGER NOT NULL, statement BLOB NOT NULL,"
     " signature BLOB NOT NULL, body BLOB NOT NULL, UNIQUE (actor, actor_seq))",
@@ -97,6 +99,12 @@ class SqliteNotaryStore:
         sql = "SELECT place FROM streamed WHERE stream = ? ORDER BY place LIMIT -1 OFFSET ?"
         return [r["place"] for r in self._rows(sql, stream, after)]
 
+    def listed(self, leaves: Sequence[bytes]) -> Mapping[bytes, Listed]:
+        """Return where those of `leaves` stand that are in the log."""
+        sql = "SELECT * FROM listed WHERE leaf = ?"
+        rows = (row for leaf in leaves for row in self._rows(sql, leaf))
+        return {r["leaf"]: Listed(r["stream"], r["agency"], r["place"]) for r in rows}
+
     def take(self, posted: Posted) -> int:
         """Keep what a reader posted, or find it kept."""
         said = Statement.decode(posted.statement)
@@ -135,6 +143,8 @@ def change(db: sqlite3.Connection, changes: Changes) -> None:
     db.executemany("INSERT OR REPLACE INTO feeds VALUES (?,?,?,?,?)", feeds)
     db.executemany("INSERT OR REPLACE INTO seen VALUES (?,?)", changes.seen.items())
     db.executemany("INSERT INTO streamed VALUES (?,?)", changes.streamed)
+    listed = [(leaf, *where) for leaf, where in changes.listed.items()]
+    db.executemany("INSERT OR REPLACE INTO listed VALUES (?,?,?,?)", listed)
     db.executemany("DELETE FROM intake WHERE number = ?", [(n,) for n in changes.dropped])
 
 

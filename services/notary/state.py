@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 
 from domain.errors import Corrupt
-from domain.notary import Changes, NotaryStore, TrailFiles
+from domain.notary import Changes, Listed, NotaryStore, TrailFiles
 from domain.trail.delivered import Delivered, Feed
-from domain.trail.deliveries import deliveries_of
 from domain.trail.entry import Entry, read
 from domain.trail.heads import Head, HeadMap
 from domain.trail.merkle import Range
 from domain.trail.state import Item, State
-from domain.trail.statement import Kind, digest
+from domain.trail.statement import digest
 from services.notary.tree import Tree
 
 
@@ -38,7 +37,7 @@ class _Delivered(Delivered):
     def newest(self, stream: bytes, agency: str, leaves: Sequence[bytes]) -> bytes | None:
         """Return the digest of the newest DISCLOSURE that delivered one of `leaves`.
 
-        Those of the round that is being made are not in the files yet, nor are they read yet.
+        Those of the round that is being made are not in the store yet, nor are they read yet.
         """
         return newest_disclosure(self._store, self._files, stream, agency, leaves)
 
@@ -78,6 +77,7 @@ class RunningState(State):
         self._streamed: list[tuple[bytes, int]] = []
         self._fed: set[Feed] = set()
         self._saw: set[bytes] = set()
+        self._listed: dict[bytes, Listed] = {}
         self.forget()
 
     def add(self, item: Item) -> None:
@@ -85,6 +85,8 @@ class RunningState(State):
         self._streamed.append((item.said.stream, self.size))
         if item.deliveries:
             self._fed |= {Feed(*d[:3]) for d in item.deliveries}
+            for leaf, delivery in zip(item.leaves, item.deliveries, strict=True):
+                self._listed[leaf] = Listed(item.said.stream, delivery.agency, self.size)
         if item.said.seen_size:
             self._saw.add(item.said.actor)
         super().add(item)
@@ -96,13 +98,14 @@ class RunningState(State):
             feeds={feed: self.delivered.feed(feed) for feed in self._fed},
             seen={actor: self.seen(actor) for actor in self._saw},
             streamed=self._streamed,
+            listed=self._listed,
             dropped=dropped,
         )
 
     def forget(self) -> None:
         """Begin to note changes anew: those up to here are in the store."""
         self.heads.changed = {}
-        self._streamed, self._fed, self._saw = [], set(), set()
+        self._streamed, self._fed, self._saw, self._listed = [], set(), set(), {}
 
 
 def newest_disclosure(
@@ -112,13 +115,10 @@ def newest_disclosure(
 
     None unless all of them were delivered to `agency` there.
     """
-    tree = Tree(files, store.newest().tree.size)
-    missing, newest = set(leaves), None
-    for index in store.streamed(stream):
-        entry = Entry.decode(tree.entry(index))
-        if entry.said.kind == Kind.DISCLOSURE:
-            own = {d.leaf for d in deliveries_of(tree.body(index)) if d.agency == agency}
-            if not own.isdisjoint(leaves):
-                newest = digest(entry.statement)
-            missing -= own
-    return None if missing else newest
+    found = store.listed(leaves)
+    if not leaves or any(leaf not in found for leaf in leaves):
+        return None
+    if any(listed[:2] != (stream, agency) for listed in found.values()):
+        return None
+    newest = max(listed.place for listed in found.values())
+    return digest(Entry.decode(Tree(files, store.newest().tree.size).entry(newest)).statement)

@@ -10,7 +10,7 @@ import pytest
 
 from adapters.sqlite.notary_store import SqliteNotaryStore
 from domain.errors import Conflict
-from domain.notary import Changes, NotaryStore, Posted, Sequenced, Sources
+from domain.notary import Changes, Listed, NotaryStore, Posted, Sequenced, Sources
 from domain.trail.delivered import Feed
 from domain.trail.heads import Head
 from domain.trail.merkle import EMPTY_ROOT, Range, leaf
@@ -129,6 +129,16 @@ def test_a_stream_lists_its_entries_in_the_order_of_the_log(store: NotaryStore) 
     assert list(store.streamed(ours, after=1)) == [2, 4]
     assert list(store.streamed(ours, after=3)) == []
     assert list(store.streamed(sha("nobody"))) == []
+
+
+def test_where_deliveries_stand_is_known_by_their_leaves(opens: Opens) -> None:
+    first, second = Listed(sha("case"), "gb-a", 0), Listed(sha("other case"), "gb-b", 4)
+    store = opens()
+    moved(store, 0, tree(3), listed={sha("one"): first})
+    moved(store, 3, tree(8), listed={sha("two"): second})
+    asked = [sha("one"), sha("nowhere"), sha("two")]
+    assert opens().listed(asked) == {sha("one"): first, sha("two"): second}
+    assert opens().listed([]) == {}
 
 
 def test_what_readers_post_is_numbered_in_order(opens: Opens) -> None:

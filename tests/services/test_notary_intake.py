@@ -13,6 +13,7 @@ from domain.errors import Conflict
 from domain.events import REGISTRY_STREAM
 from domain.notary import SignedStatement
 from domain.standing import Key, Period
+from domain.trail.deliveries import deliveries_of
 from domain.trail.entry import Entry
 from domain.trail.merkle import EMPTY_ROOT
 from domain.trail.statement import (
@@ -28,6 +29,7 @@ from domain.trail.statement import (
 )
 from services.notary.intake import FRESH_MS, Intake
 from services.notary.signers import Signers
+from services.notary.state import newest_disclosure
 from services.notary.tree import Tree
 from tests.builders import uid
 from tests.services.notary_world import (
@@ -187,3 +189,30 @@ def test_a_repeat_is_known_however_late_it_comes(posting: Posting) -> None:
     posting.chains.clear()
     posting.world.now += 2 * HOUR
     assert posting.post(actor_time_ms=T0) == statement
+
+
+def test_a_receipts_disclosure_is_found_without_reading_the_others_of_its_case(
+    posting: Posting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, stream = posting.world, disclosure_stream(uid("case"))
+    for _ in range(3):
+        (position,) = world.acting.record(world.acting.event())
+        world.acting.feed(READER, position)
+        world.sequenced()
+    tree = Tree(world.files, world.store.newest().tree.size)
+    shown = world.store.streamed(stream)
+    digests = [digest(Entry.decode(tree.entry(i)).statement) for i in shown]
+    leaves = [d.leaf for i in shown for d in deliveries_of(tree.body(i))]
+    read, paths = world.files.read, list[str]()
+
+    def noted(path: str) -> bytes | None:
+        paths.append(path)
+        return read(path)
+
+    monkeypatch.setattr(world.files, "read", noted)
+    assert [posting.intake.disclosure(stream, leaf, READER) for leaf in leaves] == digests
+    assert len(paths) == len(leaves)
+    for asked, expected in ((leaves[:2], digests[1]), ([*leaves, sha256().digest()], None)):
+        assert newest_disclosure(world.store, world.files, stream, READER, asked) == expected
+    for other in ((sha256().digest(), READER), (stream, "gb-police")):
+        assert newest_disclosure(world.store, world.files, *other, leaves) is None
