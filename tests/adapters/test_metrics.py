@@ -141,8 +141,8 @@ MAKE: Mapping[str, Callable[[CollectorRegistry], object]] = {
     "clocks": of_clocks,
     "custodian": of_custodian,
     "gateway": of_gateway,
-    "witness": of_witness,
     "notary": of_notary,
+    "witness": of_witness,
 }
 
 
