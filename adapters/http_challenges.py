@@ -1,5 +1,6 @@
 """An auditor's link to the trail, over HTTP."""
 
+from adapters.http_peer import SMALL_BYTES
 from adapters.http_trail import HttpTrailLink
 from domain.notary import SignedStatement
 
@@ -9,4 +10,5 @@ class HttpChallengeLink(HttpTrailLink):
 
     async def challenge(self, signed: SignedStatement) -> None:
         """Hand over an AUDIT."""
-        await self.call("POST", "/trail/challenges", dict[str, int], body=signed)
+        path, kind = "/trail/challenges", dict[str, int]
+        await self.call("POST", path, kind, body=signed, most=SMALL_BYTES)

@@ -3,10 +3,14 @@
 from adapters.http_trail import HttpTrailLink
 from domain.notary import StreamProof
 
+STREAM_BYTES = 8 << 20
+"""Of a page of disclosures: 1,000 entries with 30 deliveries each."""
+
 
 class HttpDisclosureLink(HttpTrailLink):
     """See the port `DisclosureLink`."""
 
     async def disclosures(self, case_id: str, after: int) -> StreamProof:
         """Return a case's disclosures from number `after` on, and the proof that it is all."""
-        return await self.call("GET", f"/trail/disclosures/{case_id}?after={after}", StreamProof)
+        path = f"/trail/disclosures/{case_id}?after={after}"
+        return await self.call("GET", path, StreamProof, most=STREAM_BYTES)

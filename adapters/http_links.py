@@ -1,28 +1,12 @@
-"""The links to hub and custodian over HTTP, on aiohttp, with `private_key_jwt` (RFC 7523)."""
+"""The links to hub, custodian and gateway over HTTP."""
 
-import base64
-import time
 from collections.abc import Mapping, Sequence
-from io import BytesIO
-from typing import Any, TypeVar
-from uuid import uuid4
+from typing import Any
 
-import aiohttp
 import msgspec
-from joserfc import jwt
-from joserfc.jwk import OKPKey
 
+from adapters.http_peer import ANSWER_SECONDS, Link
 from domain.action import Action
-from domain.errors import (
-    Conflict,
-    Corrupt,
-    HubError,
-    Malformed,
-    NotAuthentic,
-    Refused,
-    Unavailable,
-    Unreadable,
-)
 from domain.gateway import Command, Result
 from domain.messages import (
     Answers,
@@ -36,109 +20,8 @@ from domain.messages import (
 )
 from domain.secret import Secret
 
-_ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-_ASSERTION_SECONDS = 120
-_ANSWER_SECONDS = 30.0
-_UNAUTHORIZED = 401
-_CLASSES: dict[str, type[HubError]] = {
-    c.__name__: c
-    for c in (Refused, Malformed, NotAuthentic, Conflict, Corrupt, Unreadable, Unavailable)
-}
 
-T = TypeVar("T")
-
-
-class _Link:
-    """One peer: its address, our proof of who we are, and the token it gave us."""
-
-    def __init__(
-        self, base: str, agency: str, public_key: bytes, seed: Secret, token: str = ""
-    ) -> None:
-        self._base = base.rstrip("/")
-        self._agency = agency
-        self._public = public_key
-        self._seed = seed
-        self._token = token
-        self._session: aiohttp.ClientSession | None = None
-
-    async def close(self) -> None:
-        """Close the connections."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
-
-    async def call(
-        self, method: str, path: str, answer: type[T], *, body: Any = None, wait: float = 0.0
-    ) -> T:
-        """Return the peer's answer; its problem documents and silences become errors of ours."""
-        data = None if body is None else msgspec.json.encode(body)
-        for fresh in (False, True):
-            if fresh or not self._token:
-                self._token = await self._new_token()
-            headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
-            status, found = await self._send(method, path, data, headers, wait)
-            if status != _UNAUTHORIZED or fresh:
-                break
-        return _read(status, found, answer)
-
-    async def _send(
-        self, method: str, path: str, data: Any, headers: dict[str, str], wait: float
-    ) -> tuple[int, bytes]:
-        if self._session is None:
-            connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60)
-            self._session = aiohttp.ClientSession(connector=connector)
-        if isinstance(data, bytes):
-            data = BytesIO(data)  # sent piece by piece: a large body holds up nobody
-        timeout = aiohttp.ClientTimeout(total=wait + _ANSWER_SECONDS)
-        try:
-            async with self._session.request(
-                method, self._base + path, data=data, headers=headers, timeout=timeout
-            ) as response:
-                return response.status, await response.read()
-        except (aiohttp.ClientError, TimeoutError, OSError) as e:
-            raise Unavailable("PEER_AWAY", f"{self._base} did not answer; retry later") from e
-
-    async def _new_token(self) -> str:
-        now = int(time.time())
-        claims = {
-            "iss": self._agency,
-            "sub": self._agency,
-            "aud": self._base,
-            "exp": now + _ASSERTION_SECONDS,
-            "jti": str(uuid4()),
-        }
-        key = OKPKey.import_key(
-            {
-                "kty": "OKP",
-                "crv": "Ed25519",
-                "x": _b64url(self._public),
-                "d": _b64url(self._seed.reveal()),
-            }
-        )
-        form = aiohttp.FormData(
-            {
-                "grant_type": "client_credentials",
-                "client_assertion_type": _ASSERTION_TYPE,
-                "client_assertion": jwt.encode(
-                    {"alg": "Ed25519"}, claims, key, algorithms=["Ed25519"]
-                ),
-            }
-        )
-        status, body = await self._send("POST", "/oauth/token", form, {}, 0.0)
-        return _read(status, body, _Token).access_token
-
-
-class _Token(msgspec.Struct):
-    access_token: str
-
-
-class _Problem(msgspec.Struct):
-    title: str
-    code: str
-    detail: str
-
-
-class HttpHubLink(_Link):
+class HttpHubLink(Link):
     """See the port `HubLink`."""
 
     async def submit(self, submission: Submission) -> Answers:
@@ -164,7 +47,7 @@ class HttpHubLink(_Link):
         return await self.call("POST", "/v1/why", Why, body=asked)
 
 
-class HttpCustodianLink(_Link):
+class HttpCustodianLink(Link):
     """See the port `CustodianLink`."""
 
     async def deposit(self, deposits: Deposits) -> None:
@@ -181,25 +64,11 @@ class HttpCustodianLink(_Link):
         return await self.call("GET", path, ReleasePage, wait=wait)
 
 
-def _read(status: int, body: bytes, answer: type[T]) -> T:
-    try:
-        if status in (200, 202):
-            return msgspec.json.decode(body, type=answer)
-        problem = msgspec.json.decode(body, type=_Problem)
-    except msgspec.MsgspecError as e:
-        raise Unavailable("PEER_BROKEN", f"the peer answered {status} with something else") from e
-    raise _CLASSES.get(problem.title, Unavailable)(problem.code, problem.detail)
-
-
-def _b64url(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).decode().rstrip("=")
-
-
 class HttpGatewayLink:
     """An agency's own systems, command line or demo talking to their gateway."""
 
     def __init__(self, base: str, token: str) -> None:
-        self._link = _Link(base, "", b"", Secret(b""), token)
+        self._link = Link(base, "", b"", Secret(b""), token)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -233,7 +102,7 @@ class HttpGatewayLink:
         """Record a registry fact, where the gateway is the coordinator's."""
         body = {"fact": fact, "facts": facts}
         await self._link.call(
-            "POST", "/v1/registry", dict[str, str], body=body, wait=_ANSWER_SECONDS
+            "POST", "/v1/registry", dict[str, str], body=body, wait=ANSWER_SECONDS
         )
 
     async def status(self) -> dict[str, int]:

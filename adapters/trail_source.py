@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from adapters.http_links import _Link
+from adapters.http_peer import Link
 from domain.errors import Malformed, NotAuthentic, Refused, Unavailable
 
 ANSWER_SECONDS = 30.0
@@ -116,12 +116,12 @@ def _bounded(data: bytes, path: str, most: int) -> bytes:
     return data
 
 
-class AgencyTokens(_Link):
+class AgencyTokens(Link):
     """Access tokens of a hub, for the agency whose key this is."""
 
     async def fetch(self) -> str:
         """Return a fresh token; `Unavailable` or `NotAuthentic` when there is none to be had."""
         try:
-            return await self._new_token()
+            return await self.new_token()
         finally:
             await self.close()

@@ -55,7 +55,7 @@ class Reader(HttpHubLink):
             await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _read(self) -> None:
-        headers = {"Authorization": f"Bearer {await self._new_token()}"}
+        headers = {"Authorization": f"Bearer {await self.new_token()}"}
         if self._cursor:
             headers["Last-Event-ID"] = self._cursor
         timeout = aiohttp.ClientTimeout(total=None, sock_read=_SILENCE_SECONDS)
