@@ -124,6 +124,13 @@ def length_of(page: StreamProof) -> int:
     return head.length if head else 0
 
 
+def bytes_of(page: StreamProof) -> int:
+    """Return how many bytes of entries, bodies and proof a page holds."""
+    head, entries = page.head, page.entries
+    proof = len(head.epoch) + len(head.proof) + len(head.map)
+    return proof + sum(len(e.entry) + len(e.body) for e in entries)
+
+
 def _chained(streamed: Sequence[Streamed], stream: bytes, head: Head) -> list[Entry]:
     """Return the entries if they are the whole stream up to its head; `NotAuthentic` BAD_CHAIN."""
     entries, prev = [], ZEROS

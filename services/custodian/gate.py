@@ -14,7 +14,7 @@ from domain.custody import DisclosureLink, SeenLog
 from domain.errors import HubError, Malformed, NotAuthentic, Unavailable
 from domain.notary import StreamProof
 from services.custodian.custodian import Custodian
-from services.custodian.disclosures import Disclosures, Shown, length_of
+from services.custodian.disclosures import Disclosures, Shown, bytes_of, length_of
 from services.custodian.pace import Pace
 from services.custodian.tiles import Tiles
 from services.custodian.trail import SeenTrail
@@ -26,6 +26,8 @@ AT_ONCE = 16
 """Cases asked about side by side."""
 MOST = 100_000
 """Entries of one case's stream; a notary that has more of them to tell is not listened to."""
+MOST_BYTES = 64 << 20
+"""Of all streams that are read side by side; an entry has some hundred bytes."""
 FIRST_BACKOFF, LAST_BACKOFF = 0.1, 5.0
 log = logging.getLogger(__name__)
 
@@ -66,6 +68,7 @@ class Gate:
         self._pace = Pace()
         self._waits_for = ""
         self._published = b""
+        self._held = 0
         self._size = trail.seen.size if trail.seen else 0
 
     async def run(self) -> None:
@@ -123,8 +126,9 @@ class Gate:
     async def _shown(self, case_id: str) -> Shown | None:
         """Return what is proven of a case; None when there is no proof, or none that holds."""
         at_least = self._trail.seen.size if self._trail.seen else 0
+        pages: list[StreamProof] = []
         try:
-            pages = await self._pages(case_id)
+            await self._read(case_id, pages)
             events = self._custodian.key_events(case_id)
             check = self._disclosures.shown
             shown = await self._tiles.having(lambda: check(case_id, pages, events, at_least))
@@ -141,18 +145,26 @@ class Gate:
         else:
             self._waits_for = ""
             return shown
+        finally:
+            self._held -= sum(map(bytes_of, pages))
         return None
 
-    async def _pages(self, case_id: str) -> list[StreamProof]:
-        """Return the whole disclosure stream of a case, as the notary says it is."""
-        pages = [await self._link.disclosures(case_id, 0)]
-        read = len(pages[0].entries)
-        while pages[-1].entries and read < length_of(pages[-1]):
-            if read > MOST:
+    async def _read(self, case_id: str, pages: list[StreamProof]) -> None:
+        """Add the whole disclosure stream of a case, as the notary says it is, to `pages`.
+
+        `Malformed` STREAM_LENGTH when it says that there is more than any case has,
+        `Unavailable` STREAMS_HELD when the streams that are read at once are too large together.
+        """
+        read = length = 0
+        while not pages or (pages[-1].entries and read < length):
+            page = await self._link.disclosures(case_id, read)
+            pages.append(page)
+            self._held += bytes_of(page)
+            read, length = read + len(page.entries), length_of(page)
+            if max(read, length) > MOST:
                 raise Malformed("STREAM_LENGTH", f"a stream has at most {MOST} entries")
-            pages.append(await self._link.disclosures(case_id, read))
-            read += len(pages[-1].entries)
-        return pages
+            if self._held > MOST_BYTES:
+                raise Unavailable("STREAMS_HELD", f"more than {MOST_BYTES} bytes; asked again")
 
     def _save(self) -> None:
         seen = self._trail.seen

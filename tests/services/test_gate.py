@@ -2,16 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 
 import pytest
 import pytest_asyncio
 
 from domain.custody import DisclosureLink
 from domain.errors import Unavailable
-from domain.notary import StreamProof
+from domain.notary import Streamed, StreamProof
+from domain.trail.heads import Head, MapProof
 from domain.vocabulary import Category, Seat
 from services.bootstrap import CUSTODIAN
 from services.custodian.disclosures import Shown
+from services.custodian.gate import MOST, MOST_BYTES
 from tests.agencies import sha
 from tests.services.running import HEALTH, POLICE, SHELTER, World, consent, referral, running
 from tests.services.test_custodian import released
@@ -28,7 +31,9 @@ class Between:
         self.link = link
         self.away = False
         self.asked: list[str] = []
+        self.furthest = 0
         self.instead: Callable[[str], str] = str
+        self.says: Callable[[StreamProof], StreamProof] = lambda page: page
 
     async def file(self, path: str) -> bytes | None:
         if self.away:
@@ -37,7 +42,8 @@ class Between:
 
     async def disclosures(self, case_id: str, after: int) -> StreamProof:
         self.asked.append(case_id)
-        return await self.link.disclosures(self.instead(case_id), after)
+        self.furthest = max(self.furthest, after)
+        return self.says(await self.link.disclosures(self.instead(case_id), after))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -136,6 +142,43 @@ async def test_the_proof_of_another_case_opens_nothing_and_is_told(
     assert released(world, SHELTER, case) == []
     between.instead = str
     await true(lambda: released(world, SHELTER, case))
+
+
+def saying(length: int, *entries: Streamed) -> Callable[[StreamProof], StreamProof]:
+    """Return what makes of a page one of a stream of `length`, with `entries` in it."""
+
+    def changed(page: StreamProof) -> StreamProof:
+        head = MapProof.decode(page.head.map)._replace(head=Head(length, sha("head"), 0))
+        return StreamProof(head=replace(page.head, map=head.encode()), entries=entries)
+
+    return changed
+
+
+async def test_a_notary_that_claims_an_endless_stream_is_not_listened_to(
+    world: World, between: Between
+) -> None:
+    bad = metric(world, "nrm_custodian_bad_proofs_total")
+    between.says = saying(MOST + 1, Streamed(index=0, entry=b"", body=b""))
+    case, _ = await consented(world)
+    await true(lambda: metric(world, "nrm_custodian_bad_proofs_total") > bad)
+    assert between.furthest == 0
+    assert released(world, SHELTER, case) == []
+    between.says = lambda page: page
+    await true(lambda: released(world, SHELTER, case))
+
+
+async def test_of_a_notary_that_sends_ever_more_bytes_no_more_than_the_limit_is_held(
+    world: World, between: Between, caplog: pytest.LogCaptureFixture
+) -> None:
+    large = Streamed(index=0, entry=b"", body=bytes(4 << 20))
+    between.says = saying(MOST, large)
+    case, _ = await consented(world)
+    await true(lambda: "STREAMS_HELD" in caplog.text)
+    assert between.furthest <= MOST_BYTES // len(large.body)
+    assert released(world, SHELTER, case) == []
+    between.says = lambda page: page
+    await true(lambda: released(world, SHELTER, case))
+    await true(lambda: world.mechanism.custodian.gate._held == 0)  # noqa: SLF001 - unseen outside
 
 
 @pytest.mark.parametrize(
