@@ -17,14 +17,14 @@ WIDTH = 256
 """Hashes of a full tile, entries of a full bundle."""
 _HEIGHT = 8
 _CACHED_TILES = 1024
+_PARTIAL = ".p/"
 _ENTRY_LENGTH = struct.Struct(">H")
 _BODY_LENGTH = struct.Struct(">I")
 
 Reading = Callable[[str], bytes]
 """path in the log's directory -> its bytes.
 
-Whoever reads for a size that is no longer the newest falls back from a partial path, whose file
-may be gone, to the full one, and returns the beginning that the partial file had.
+Whoever reads for a size that is no longer the newest looks in all of `places_of`.
 """
 
 
@@ -122,6 +122,16 @@ def partial_tiles_of(size: int) -> Iterator[Tile]:
             yield Tile(level, number, width)
 
 
+def places_of(path: str) -> list[tuple[str, int | None]]:
+    """Return where a hash tile may stand, in the order to look, and how many bytes of it to take.
+
+    Once a tile is full its partial files may be gone (C2SP tlog-tiles): the beginning of the full
+    one then stands for them. None takes the whole file.
+    """
+    full, partial, width = path.partition(_PARTIAL)
+    return [(path, None), *([(full, int(width) * HASH_SIZE)] if partial else [])]
+
+
 def entries_path(number: int, width: int = WIDTH) -> str:
     """Return the path of an entry bundle in the log's directory."""
     return f"tile/entries/{_place(number, width)}"
@@ -157,7 +167,7 @@ def _place(number: int, width: int) -> str:
     groups = f"{number % 1000:03}"
     while number := number // 1000:
         groups = f"x{number % 1000:03}/{groups}"
-    return groups if width == WIDTH else f"{groups}.p/{width}"
+    return groups if width == WIDTH else f"{groups}{_PARTIAL}{width}"
 
 
 def _levels(size: int) -> int:

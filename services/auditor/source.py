@@ -15,6 +15,7 @@ from domain.trail.tiles import (
     decode_bodies,
     decode_entries,
     entries_path,
+    places_of,
 )
 
 MAX_TEXT = 1 << 20
@@ -23,7 +24,6 @@ MAX_ENTRIES = WIDTH * (2 + 0xFFFF)
 """Bytes of an entry bundle."""
 MAX_BODIES = WIDTH * (4 + (1 << 20))
 """Bytes of a body bundle: a body has at most one MiB."""
-_PARTIAL = ".p/"
 
 
 class TrailReading(Protocol):
@@ -58,7 +58,11 @@ class Source:
 
     def tile(self, path: str) -> bytes:
         """Return a hash tile: the partial one or, once its file is gone, its part of the full."""
-        return self._tile(path, WIDTH * HASH_SIZE)
+        for place, size in places_of(path):
+            found = self._reading.read(place, WIDTH * HASH_SIZE)
+            if found is not None:
+                return found[:size]
+        raise _missing(path)
 
     def nodes(self, size: int) -> TileNodes:
         """Return the nodes of the tree of `size`, from its tiles."""
@@ -84,15 +88,6 @@ class Source:
     def body(self, index: int, size: int) -> bytes:
         """Return the body of the entry at `index` in a log of `size`."""
         return self.bodies(index // WIDTH, size)[index % WIDTH]
-
-    def _tile(self, path: str, most: int) -> bytes:
-        found = self._reading.read(path, most)
-        if found is not None:
-            return found
-        full, partial, width = path.partition(_PARTIAL)
-        if not partial:
-            raise _missing(path)
-        return self._need(full, most)[: int(width) * HASH_SIZE]
 
     def _items(
         self,

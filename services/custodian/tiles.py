@@ -5,12 +5,10 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from domain.errors import Unavailable
-from domain.trail.merkle import HASH_SIZE
-from domain.trail.tiles import TileNodes
+from domain.trail.tiles import TileNodes, places_of
 
 CACHED = 1024
 """Tiles of up to 8 KiB."""
-_PARTIAL = ".p/"
 File = Callable[[str], Awaitable[bytes | None]]
 T = TypeVar("T")
 
@@ -54,10 +52,8 @@ class Tiles:
 
     async def _fetched(self, path: str) -> bytes:
         """Return a tile: the partial one or, once its file is gone, its part of the full."""
-        data = await self._file(path)
-        if data is None and _PARTIAL in path:
-            full, _, width = path.partition(_PARTIAL)
-            data = (await self._file(full) or b"")[: int(width) * HASH_SIZE] or None
-        if data is None:
-            raise Unavailable("TRAIL_TILE", f"the trail does not show {path}; ask again")
-        return data
+        for place, size in places_of(path):
+            data = await self._file(place)
+            if data is not None:
+                return data[:size]
+        raise Unavailable("TRAIL_TILE", f"the trail does not show {path}; ask again")

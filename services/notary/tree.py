@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from domain.errors import Corrupt
 from domain.notary import TrailFiles
-from domain.trail.merkle import HASH_SIZE, inclusion_proof
+from domain.trail.merkle import inclusion_proof
 from domain.trail.tiles import (
     WIDTH,
     TileNodes,
@@ -12,9 +12,8 @@ from domain.trail.tiles import (
     decode_bodies,
     decode_entries,
     entries_path,
+    places_of,
 )
-
-_PARTIAL = ".p/"
 
 
 class Tree:
@@ -40,11 +39,11 @@ class Tree:
 
     def _tile(self, path: str) -> bytes:
         """Return a tile; once the full one is there, it stands for the partial one."""
-        found = self._files.read(path)
-        if found is None and _PARTIAL in path:
-            full, _, width = path.partition(_PARTIAL)
-            found = self._read(full)[: int(width) * HASH_SIZE]
-        return self._read(path) if found is None else found
+        for place, size in places_of(path):
+            found = self._files.read(place)
+            if found is not None:
+                return found[:size]
+        raise _missing(path)
 
     def _item(
         self,
@@ -62,5 +61,9 @@ class Tree:
     def _read(self, path: str) -> bytes:
         found = self._files.read(path)
         if found is None:
-            raise Corrupt("TRAIL_FILE_MISSING", f"{path} is gone; restore the folder")
+            raise _missing(path)
         return found
+
+
+def _missing(path: str) -> Corrupt:
+    return Corrupt("TRAIL_FILE_MISSING", f"{path} is gone; restore the folder")

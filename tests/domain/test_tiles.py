@@ -30,6 +30,7 @@ from domain.trail.tiles import (
     encode_entries,
     entries_path,
     partial_tiles_of,
+    places_of,
 )
 from tests.vectors import load
 
@@ -72,6 +73,14 @@ def files_of(size: int) -> dict[str, bytes]:
 )
 def test_paths_are_those_of_tlog_tiles(path: str, wanted: str) -> None:
     assert path == wanted
+
+
+def test_the_beginning_of_a_full_tile_stands_for_a_partial_one() -> None:
+    assert places_of(Tile(0, 273, 112).path) == [
+        ("tile/0/273.p/112", None),
+        ("tile/0/273", 112 * 32),
+    ]
+    assert places_of(Tile(1, 5).path) == [("tile/1/005", None)]
 
 
 def tiles_of(size: int) -> list[Tile]:
