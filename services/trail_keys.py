@@ -24,7 +24,7 @@ class TrailKeys:
         """Pin the `operator`, and the registrars in an empty `directory`."""
         self._directory = directory
         self._types = {language.shape(t).number: t for t in language.types()}
-        self._operator = _signer(operator)
+        self._operator = Signer.of(operator)
         self._operator_id = actor_id(operator.signing_key)
         self._readers: dict[bytes, bytes] = {}
         """`reader_id` -> `actor_id` of the same key."""
@@ -35,7 +35,7 @@ class TrailKeys:
             return self._operator
         writer = self._readers.get(actor, actor)
         key = self._directory.registry.key_of(writer)
-        return _signer(key, reads=writer != actor) if key else None
+        return Signer.of(key, reads=writer != actor) if key else None
 
     def learn(self, item: Item) -> None:
         """Take an accepted action; `Refused` when it is a registry fact that does not hold."""
@@ -56,7 +56,3 @@ class TrailKeys:
             key = self._directory.registry.key_of(actor)
             if key is not None:
                 self._readers[reader_id(key.signing_key)] = actor
-
-
-def _signer(key: Key, *, reads: bool = False) -> Signer:
-    return Signer(key.signing_key, key.agency, key.period, reads)

@@ -7,9 +7,9 @@ Signatures are checked in bulk by the caller, what the rules of a case say by th
 
 from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
-from domain.standing import Period
+from domain.standing import Key, Period
 from domain.trail.delivered import Feed
 from domain.trail.deliveries import DELIVERY_SCHEMA, RECEIPT_SCHEMA
 from domain.trail.entry import Epoch
@@ -51,6 +51,11 @@ class Signer(NamedTuple):
     """When the key is in force."""
     reads: bool = False
     """Whether the actor is the key's `reader_id`: receipts and challenges, nothing else."""
+
+    @classmethod
+    def of(cls, key: Key, *, reads: bool = False) -> Self:
+        """Return the signer with a `key` of the registry."""
+        return cls(key.signing_key, key.agency, key.period, reads)
 
     def signs(self, item: Item) -> bool:
         """Return whether the key was in force for this entry.

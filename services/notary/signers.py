@@ -15,8 +15,7 @@ class Signers:
         """`operator` wrote the first facts of the registry; `notary` is the notary's public key."""
         self._registry = registry
         self._pinned = {actor_id(notary): Signer(notary, "", Period(starts=0))}
-        key = operator.signing_key
-        self._pinned[actor_id(key)] = Signer(key, operator.agency, operator.period)
+        self._pinned[actor_id(operator.signing_key)] = Signer.of(operator)
         self._version = -1
         self._known: dict[bytes, Signer] = {}
 
@@ -34,8 +33,7 @@ class Signers:
 
 
 def _signers(key: Key) -> dict[bytes, Signer]:
-    public = key.signing_key
     return {
-        actor_id(public): Signer(public, key.agency, key.period),
-        reader_id(public): Signer(public, key.agency, key.period, reads=True),
+        actor_id(key.signing_key): Signer.of(key),
+        reader_id(key.signing_key): Signer.of(key, reads=True),
     }
