@@ -16,7 +16,6 @@ from domain.trail.entry import Epoch
 from domain.trail.heads import Head, MapProof
 from domain.trail.merkle import (
     EMPTY_ROOT,
-    HASH_SIZE,
     check_consistency,
     check_inclusion,
     consistency_proof,
@@ -25,9 +24,8 @@ from domain.trail.merkle import (
 from domain.trail.notes import NoteVerifying
 from domain.trail.proof import Proof
 from domain.trail.quorum import NONE, Policy, Witnessed, open_checkpoint
-from domain.trail.tiles import TileNodes
+from domain.trail.tiles import TileNodes, places_of
 
-_PARTIAL = ".p/"
 log = logging.getLogger(__name__)
 
 
@@ -168,10 +166,8 @@ class Checkpoints:
 
     async def _tile(self, path: str) -> bytes:
         """Return a tile; once it is full the log may have removed the partial one."""
-        data = await self._link.file(path)
-        if data is None and _PARTIAL in path:
-            full, _, width = path.partition(_PARTIAL)
-            data = (await self._link.file(full) or b"")[: int(width) * HASH_SIZE] or None
-        if data is None:
-            raise Unavailable("TRAIL_TILE", f"the log does not show {path}; ask again")
-        return data
+        for place, size in places_of(path):
+            data = await self._link.file(place)
+            if data is not None:
+                return data[:size]
+        raise Unavailable("TRAIL_TILE", f"the log does not show {path}; ask again")
