@@ -1,10 +1,10 @@
-"""Hash tiles of the trail, fetched as they are needed and kept: a tile never changes."""
+"""Hash tiles of the trail, fetched as they are needed and kept until a proof fails."""
 
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from domain.errors import Unavailable
+from domain.errors import Malformed, NotAuthentic, Unavailable
 from domain.trail.tiles import TileNodes, places_of
 
 CACHED = 1024
@@ -40,6 +40,9 @@ class Tiles:
                 return work()
             except _Missing as missing:
                 path = missing.path
+            except (Malformed, NotAuthentic):
+                self._tiles.clear()  # a tile never changes: a wrong one would be kept
+                raise
             self._tiles[path] = await self._fetched(path)
             while len(self._tiles) > CACHED:
                 self._tiles.popitem(last=False)
