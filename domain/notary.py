@@ -5,7 +5,7 @@ the tree's files, decides on a size by compare-and-swap, signs, and publishes wh
 have cosigned. Formats: docs/formats.md.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -57,6 +57,8 @@ class Changes:
     """(stream, index) of each new entry, in the log's order."""
     listed: Mapping[bytes, Listed] = field(default_factory=dict)
     """Leaf of each new delivery -> where it stands."""
+    cases: Collection[bytes] = ()
+    """Disclosure streams of the cases that have a new action, accepted ones."""
     dropped: Sequence[int] = ()
     """Numbers of the intake that were not admitted after all."""
 
@@ -112,6 +114,10 @@ class NotaryStore(Protocol):
         """Return the log indexes of a stream's entries from its number `after` on, in order."""
         ...
 
+    def has_case(self, stream: bytes) -> bool:
+        """Return whether `stream` is the disclosure stream of a case with an accepted action."""
+        ...
+
     def listed(self, leaves: Sequence[bytes]) -> Mapping[bytes, Listed]:
         """Return where those of `leaves` stand that are leaves of deliveries in the log."""
         ...
@@ -125,6 +131,10 @@ class NotaryStore(Protocol):
 
     def posted(self, actor: bytes) -> Posted | None:
         """Return the newest that this actor posted."""
+        ...
+
+    def challenges(self, actor: bytes) -> int:
+        """Return how many challenges of this actor are in the intake and not in the log yet."""
         ...
 
     def waiting(self, after: int, limit: int) -> Sequence[Posted]:

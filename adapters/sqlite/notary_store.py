@@ -11,7 +11,7 @@ from domain.trail.checkpoint import MAX_NUMBER
 from domain.trail.delivered import Feed
 from domain.trail.heads import Head
 from domain.trail.merkle import HASH_SIZE, Range
-from domain.trail.statement import Statement
+from domain.trail.statement import Kind, Statement
 
 _TABLES = (
     "CREATE TABLE IF NOT EXISTS trees (size INTEGER PRIMARY KEY, root BLOB NOT NULL,"
@@ -25,11 +25,17 @@ _TABLES = (
     "CREATE TABLE IF NOT EXISTS seen (actor BLOB PRIMARY KEY, size INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS streamed (stream BLOB, place INTEGER,"
     " PRIMARY KEY (stream, place)) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS cases (stream BLOB PRIMARY KEY) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS listed (leaf BLOB PRIMARY KEY, stream BLOB NOT NULL,"
     " agency TEXT NOT NULL, place INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS intake (number INTEGER PRIMARY KEY AUTOINCREMENT,"
     " actor BLOB NOT NULL, actor_seq INTEGER NOT NULL, statement BLOB NOT NULL,"
     " signature BLOB NOT NULL, body BLOB NOT NULL, UNIQUE (actor, actor_seq))",
+)
+# By number, for an actor's index has all that it ever posted. The second byte is the kind.
+_CHALLENGES = (
+    "SELECT count(*) AS count FROM intake"
+    " WHERE number > ? AND +actor = ? AND substr(statement, 2, 1) = ?"
 )
 _NEWEST = "SELECT * FROM trees ORDER BY size DESC LIMIT 1"
 
@@ -99,6 +105,10 @@ class SqliteNotaryStore:
         sql = "SELECT place FROM streamed WHERE stream = ? ORDER BY place LIMIT -1 OFFSET ?"
         return [r["place"] for r in self._rows(sql, stream, after)]
 
+    def has_case(self, stream: bytes) -> bool:
+        """Return whether it is the disclosure stream of a case with an accepted action."""
+        return bool(self._rows("SELECT 1 FROM cases WHERE stream = ?", stream))
+
     def listed(self, leaves: Sequence[bytes]) -> Mapping[bytes, Listed]:
         """Return where those of `leaves` stand that are in the log."""
         sql = "SELECT * FROM listed WHERE leaf = ?"
@@ -125,6 +135,12 @@ class SqliteNotaryStore:
         sql = "SELECT * FROM intake WHERE actor = ? ORDER BY actor_seq DESC LIMIT 1"
         return next(map(_posted, self._rows(sql, actor)), None)
 
+    def challenges(self, actor: bytes) -> int:
+        """Return how many challenges of this actor wait; what it ever posted is not read."""
+        taken = self.newest().sources.intake
+        rows = self._rows(_CHALLENGES, taken, actor, bytes([Kind.AUDIT]))
+        return int(rows[0]["count"])
+
     def waiting(self, after: int, limit: int) -> Sequence[Posted]:
         """Return up to `limit` of the intake after number `after`."""
         sql = "SELECT * FROM intake WHERE number > ? ORDER BY number LIMIT ?"
@@ -143,6 +159,7 @@ def change(db: sqlite3.Connection, changes: Changes) -> None:
     db.executemany("INSERT OR REPLACE INTO feeds VALUES (?,?,?,?,?)", feeds)
     db.executemany("INSERT OR REPLACE INTO seen VALUES (?,?)", changes.seen.items())
     db.executemany("INSERT INTO streamed VALUES (?,?)", changes.streamed)
+    db.executemany("INSERT OR IGNORE INTO cases VALUES (?)", [(s,) for s in changes.cases])
     listed = [(leaf, *where) for leaf, where in changes.listed.items()]
     db.executemany("INSERT OR REPLACE INTO listed VALUES (?,?,?,?)", listed)
     db.executemany("DELETE FROM intake WHERE number = ?", [(n,) for n in changes.dropped])

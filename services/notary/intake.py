@@ -22,6 +22,8 @@ from domain.trail.statement import (
 from services.notary.state import newest_disclosure
 
 NONCE_SIZE = 32
+WAITING = 20
+"""Challenges of a reader that wait for the log, at most."""
 FRESH_MS = 3_600_000
 """How long ago a reader may have signed; the log takes it for most of a day more."""
 Verify = Callable[[bytes, bytes, bytes], bool]
@@ -54,7 +56,8 @@ class Intake:
         `Conflict` READER_SEQ unless it is the reader's next. `Refused`: REGISTRY_WRITER in the
         registry's stream, which stands whole in every bundle of evidence; READER_TIME unless it
         was signed lately under that key; RECEIPT_UNKNOWN unless it confirms what stood in a feed
-        of the agency; SEEN_UNKNOWN for a tree that never was.
+        of the agency; SEEN_UNKNOWN for a tree that never was; CHALLENGE_STREAM unless it is about
+        a case of which the log has an accepted action; CHALLENGES_WAITING for more than `WAITING`.
         """
         said = Statement.decode(signed.statement)
         if said.kind != kind:
@@ -71,6 +74,8 @@ class Intake:
             _check_body(said, signed.body)
             if kind is Kind.RECEIPT:
                 self._check_receipt(said, leaves_of(signed.body), agency)
+            else:
+                self._check_challenge(said)
         return self._store.take(posted)
 
     def disclosure(self, stream: bytes, leaf: bytes, agency: str) -> bytes:
@@ -124,6 +129,15 @@ class Intake:
         if found != said.after:
             message = "a receipt names the newest DISCLOSURE of what it confirms"
             raise Refused("RECEIPT_AFTER", message)
+
+    def _check_challenge(self, said: Statement) -> None:
+        """Refuse what would grow the log and answer nothing."""
+        if not self._store.has_case(said.stream):
+            message = "the trail has no action of such a case; use its disclosure stream"
+            raise Refused("CHALLENGE_STREAM", message)
+        if self._store.challenges(said.actor) >= WAITING:
+            message = f"{WAITING} challenges of yours wait; ask again once the trail has them"
+            raise Refused("CHALLENGES_WAITING", message)
 
 
 def _check_body(said: Statement, body: bytes) -> None:

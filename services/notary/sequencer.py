@@ -144,6 +144,7 @@ class _Round:
             self._recorded(made)
             if isinstance(one, Recorded):
                 digests[one.position] = made.item.digest
+                self._state.know(one.case_id)
         self._notary.disclosing.remember(digests)
         more = gathered.more or self._disclose(fed)
         posted = self._notary.store.waiting(sources.intake, POSTED)

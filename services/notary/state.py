@@ -9,7 +9,7 @@ from domain.trail.entry import Entry, read
 from domain.trail.heads import Head, HeadMap
 from domain.trail.merkle import Range
 from domain.trail.state import Item, State
-from domain.trail.statement import digest
+from domain.trail.statement import digest, disclosure_stream
 from services.notary.tree import Tree
 
 
@@ -78,6 +78,7 @@ class RunningState(State):
         self._fed: set[Feed] = set()
         self._saw: set[bytes] = set()
         self._listed: dict[bytes, Listed] = {}
+        self._cases: set[bytes] = set()
         self.forget()
 
     def add(self, item: Item) -> None:
@@ -91,6 +92,10 @@ class RunningState(State):
             self._saw.add(item.said.actor)
         super().add(item)
 
+    def know(self, case_id: str) -> None:
+        """Note that the log has an accepted action of a case."""
+        self._cases.add(disclosure_stream(case_id))
+
     def changes(self, dropped: Sequence[int]) -> Changes:
         """Return what has changed since `forget`."""
         return Changes(
@@ -99,13 +104,15 @@ class RunningState(State):
             seen={actor: self.seen(actor) for actor in self._saw},
             streamed=self._streamed,
             listed=self._listed,
+            cases=self._cases,
             dropped=dropped,
         )
 
     def forget(self) -> None:
         """Begin to note changes anew: those up to here are in the store."""
         self.heads.changed = {}
-        self._streamed, self._fed, self._saw, self._listed = [], set(), set(), {}
+        self._streamed, self._listed = [], {}
+        self._fed, self._saw, self._cases = set(), set(), set()
 
 
 def newest_disclosure(

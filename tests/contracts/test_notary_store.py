@@ -14,6 +14,7 @@ from domain.notary import Changes, Listed, NotaryStore, Posted, Sequenced, Sourc
 from domain.trail.delivered import Feed
 from domain.trail.heads import Head
 from domain.trail.merkle import EMPTY_ROOT, Range, leaf
+from domain.trail.statement import Kind, Statement
 from tests.agencies import sha
 from tests.contracts.making import statement
 
@@ -41,8 +42,8 @@ def head(name: str, count: int) -> dict[bytes, Head]:
     return {sha(name): Head(count, sha(f"{name} {count}"), count)}
 
 
-def posted(label: str, seq: int = 0, by: str = "reader") -> Posted:
-    said = statement(label, by=by, seq=seq)
+def posted(label: str, seq: int = 0, by: str = "reader", kind: Kind = Kind.RECEIPT) -> Posted:
+    said = Statement.decode(statement(label, by=by, seq=seq))._replace(kind=kind).encode()
     return Posted(statement=said, signature=2 * sha(label), body=label.encode())
 
 
@@ -139,6 +140,26 @@ def test_where_deliveries_stand_is_known_by_their_leaves(opens: Opens) -> None:
     asked = [sha("one"), sha("nowhere"), sha("two")]
     assert opens().listed(asked) == {sha("one"): first, sha("two"): second}
     assert opens().listed([]) == {}
+
+
+def test_the_cases_of_the_log_are_known_by_their_streams(opens: Opens) -> None:
+    store = opens()
+    moved(store, 0, tree(3), cases={sha("a"), sha("b")})
+    moved(store, 3, tree(8), cases={sha("b"), sha("c")})
+    assert all(opens().has_case(sha(name)) for name in "abc")
+    assert not opens().has_case(sha("d"))
+
+
+def test_challenges_wait_until_the_tree_has_read_them(store: NotaryStore) -> None:
+    for seq, kind in enumerate((Kind.AUDIT, Kind.RECEIPT, Kind.AUDIT)):
+        store.take(posted(f"posted {seq}", seq, kind=kind))
+    store.take(posted("another's", by="another reader", kind=Kind.AUDIT))
+    reader = actor_of(posted(""))
+    assert store.challenges(reader) == 2
+    moved(store, 0, tree(3, intake=2))
+    assert store.challenges(reader) == 1
+    moved(store, 3, tree(8, intake=4))
+    assert store.challenges(reader) == 0
 
 
 def test_what_readers_post_is_numbered_in_order(opens: Opens) -> None:

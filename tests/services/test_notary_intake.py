@@ -27,7 +27,7 @@ from domain.trail.statement import (
     signed_bytes,
     stream_tag,
 )
-from services.notary.intake import FRESH_MS, Intake
+from services.notary.intake import FRESH_MS, WAITING, Intake
 from services.notary.signers import Signers
 from services.notary.state import newest_disclosure
 from services.notary.tree import Tree
@@ -182,6 +182,24 @@ def test_what_the_log_might_not_take_is_to_be_signed_anew(
 def test_nobody_fills_the_registrys_stream(posting: Posting) -> None:
     into = lambda: posting.post(stream=stream_tag(REGISTRY_STREAM))  # noqa: E731
     assert refusal_of(into)[0] == "REGISTRY_WRITER"
+
+
+def test_a_challenge_is_about_a_case_of_which_the_trail_has_an_action(posting: Posting) -> None:
+    unknown = disclosure_stream(uid("another case"))
+    about = lambda: posting.post(stream=unknown)  # noqa: E731
+    assert refusal_of(about)[0] == "CHALLENGE_STREAM"
+    posting.world.acting.record(posting.world.acting.event(case="another case"))
+    assert refusal_of(about)[0] == "CHALLENGE_STREAM", "not in the trail yet"
+    posting.world.sequenced()
+    posted = posting.post(stream=unknown)
+    assert posting.entered() == [posted]
+
+
+def test_only_so_many_challenges_of_a_reader_wait(posting: Posting) -> None:
+    posted = [posting.post() for _ in range(WAITING)]
+    assert refusal_of(posting.post)[0] == "CHALLENGES_WAITING"
+    assert posting.entered() == posted
+    posting.post()
 
 
 def test_a_repeat_is_known_however_late_it_comes(posting: Posting) -> None:
