@@ -131,6 +131,8 @@ async def test_what_is_not_there_is_404_and_no_path_leads_out(world: World) -> N
     anybody, overseer = Client(world), Client(world, RAPPORTEUR)
     for path in ("tile/0/999", "tile/0/000.p/0", "tile/9/x", "tile/..%2fcheckpoint"):
         assert await anybody.status(path) == 404, path
+    for path in ("tile/0/" + "9" * 300, "tile/0/" + "x000/" * 1_000 + "000"):
+        assert await anybody.status(path) == 404, path[:20]
     for path in ("tile/entries/999", "tile/entries/..%2f..%2fpolicy", "body/..%2f..%2fnotary.db"):
         assert await overseer.status(path) == 404, path
 
