@@ -79,7 +79,7 @@ def _said(one: Difference, judged: Judged) -> tuple[str, str]:
         shows = _categories(one.shown.delivery)
         return "NOT_DUE", f"{name} with {shows} was disclosed, and no rule gave it{answers}"
     if parts == ("early",):
-        after = f"entry {due.entry} was recorded later and brought it about"
+        after = f"entry {due.entry} stands after it and brought it about"
         return "EARLY", f"{name} was disclosed before it was due: {after}"
     differs = "; ".join(_differs(part, due, told) for part in parts)
     return "OTHERWISE", f"{name} was disclosed otherwise than the rules give: {differs}{answers}"

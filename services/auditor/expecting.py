@@ -16,6 +16,7 @@ from domain.feed import Entry as FeedEntry
 from domain.ports import EventStore, Feeds, Language, Recorded
 from domain.rules.decide import decide
 from domain.rules.world import World
+from domain.trail.checkpoint import MAX_NUMBER
 from domain.trail.deliveries import Delivery
 from domain.trail.state import Item
 from domain.trail.statement import disclosure_stream, stream_tag
@@ -49,8 +50,6 @@ class Action(NamedTuple):
     entry: int
     """Place in the log, from 0."""
     actor: bytes
-    seen: int
-    """The largest size of the log that somebody had seen who signed an action up to here."""
     recorded: Recorded
     event: ev.Event
 
@@ -67,8 +66,6 @@ class Due(NamedTuple):
     """When the hub recorded that entry."""
     position: int
     """Its place among the accepted actions, from 1."""
-    seen: int
-    """See `Action`."""
 
 
 class Problem(NamedTuple):
@@ -109,7 +106,6 @@ class Expecting:
         self._case_of: dict[bytes, str] = {}
         """Disclosure stream -> case id."""
         self._touched: set[str] = set()
-        self._seen = 0
         self._new: list[FeedEntry] = []
         self.position = 0
         """How many accepted actions were taken."""
@@ -126,6 +122,8 @@ class Expecting:
         type = self._types.get(said.type)
         if type is None:
             raise Malformed("UNKNOWN_EVENT", f"event type {said.type} is not in our schemas")
+        if entry.recorded_ms > MAX_NUMBER:
+            raise Malformed("RECORDED_MS", "no clock says this time; stores cannot keep it")
         _, event = self._language.read(type, body)
         case_id = event.head.case_id
         if stream_tag(case_id) != said.stream:
@@ -145,8 +143,7 @@ class Expecting:
             signature=entry.signature,
             recorded_ms=entry.recorded_ms,
         )
-        self._seen = max(self._seen, said.seen_size)
-        return Action(index, said.actor, self._seen, recorded, event)
+        return Action(index, said.actor, recorded, event)
 
     def keep(self, actions: Sequence[Action]) -> None:
         """Put down what was read, before it is taken; `Corrupt` EVENT_TWICE."""
@@ -182,7 +179,7 @@ class Expecting:
         for entry in entries:
             delivery = self._delivery(entry)
             case_id, ms, position = recorded.case_id, recorded.recorded_ms, recorded.position
-            yield Due(delivery, case_id, action.entry, ms, position, action.seen)
+            yield Due(delivery, case_id, action.entry, ms, position)
 
     def put_down(self) -> None:
         """Put down the entries since the last time; let cases go when too many are held."""

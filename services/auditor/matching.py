@@ -16,8 +16,6 @@ from services.auditor.expecting import Due
 
 WINDOW = 64
 """Deliveries that are looked at on each side to find where the two go on together."""
-CLOCKS_MS = 1_000
-"""By so much the clocks of notary and hub may differ."""
 
 
 class Told(NamedTuple):
@@ -129,7 +127,7 @@ class Matching:
         self._next += 1
         if parts:
             yield Difference(due, told, parts)
-        elif _early(due, told):
+        elif told.entry < due.entry:
             yield Difference(due, told, ("early",))
 
     def _left_out(self) -> Difference:
@@ -165,12 +163,3 @@ class Matching:
 
 def _content(delivery: Delivery) -> tuple[bytes, int, str]:
     return delivery.event, delivery.mask, delivery.basis
-
-
-def _early(due: Due, told: Told) -> bool:
-    """Say whether it was disclosed before the entry that brought it about was recorded.
-
-    Feeds run ahead of the log for a moment, so standing before it is no proof. That the notary
-    says so is one, and so is an action up to there whose agency had already seen it disclosed.
-    """
-    return told.entry < due.entry and (due.ms > told.ms + CLOCKS_MS or due.seen > told.entry)

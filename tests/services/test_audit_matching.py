@@ -30,9 +30,9 @@ def compared(due: Sequence[Delivery], told: Sequence[Delivery], lag: int) -> lis
     matching, found = Matching(), list[Difference]()
     for n in range(max(len(due), len(told) + lag)):
         if n < len(due):
-            found += matching.expect(Due(due[n], CASE, n, n, n, 0))
+            found += matching.expect(Due(due[n], CASE, n, n, n))
         if 0 <= n - lag < len(told):
-            found += matching.tell(Told(told[n - lag], CASE, n, n, n))
+            found += matching.tell(Told(told[n - lag], CASE, n + LONG, n, n))
     found += matching.finish()
     assert matching.waiting == 0
     assert matching.matched == len(due) - sum(1 for one in found if one.due)

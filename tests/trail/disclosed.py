@@ -10,7 +10,6 @@ from contextlib import closing
 from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
 
 from adapters.sqlite.event_store import SqliteEventStore
 from adapters.sqlite.feeds import SqliteFeeds
@@ -82,8 +81,6 @@ class DisclosingHub:
         self.lie: Lie = honest
         self.told: list[tuple[str, Delivery]] = []
         """Everything that was told."""
-        self.seen: dict[str, Any] = {}
-        """What actions name as seen in the place of the newest checkpoint."""
         self.disclosed = ZEROS
         """Digest of the newest DISCLOSURE."""
         self.world: World = replace(world(), registry=type(world().registry)())
@@ -116,7 +113,7 @@ class DisclosingHub:
         self.trail.recorded_ms = at - 1
         number = layout(type).shape.number
         label = signed_by or event.head.agency
-        self.trail.add(label, body=body, case_id=case_id, type=number, **self.seen)
+        self.trail.add(label, body=body, case_id=case_id, type=number)
         self._take(*self.trail.leaves[-1])
 
     def fact(self, event: ev.RegistryEvent, at: int = 0) -> None:
