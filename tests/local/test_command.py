@@ -123,7 +123,7 @@ def test_make_kafka_asks_for_the_brokers_that_its_variables_say(
     variables: tuple[str, ...], options: list[str]
 ) -> None:
     said = subprocess.run(  # noqa: S603 - prints what it would do
-        ["make", "-n", "kafka", *variables],  # noqa: S607
+        ["make", "-n", "--no-print-directory", "kafka", *variables],  # noqa: S607
         capture_output=True,
         text=True,
         check=True,
