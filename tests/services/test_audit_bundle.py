@@ -32,6 +32,7 @@ from tests import agencies as a
 from tests.builders import uid
 from tests.domain.test_archive import TRICKS
 from tests.domain.worked_example import broken
+from tests.servers import missing
 from tests.trail import audited
 from tests.trail.signed import CASE, NOTARY, SignedTrail, public, small_trail
 from tests.vectors import key
@@ -471,10 +472,11 @@ def test_the_program_in_the_bundle_stands_alone(
     assert run(*words[:-1], "missing", cwd=tmp_path).returncode == 2
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not on the PATH")
 def test_files_and_signatures_are_checked_by_hand_with_sha256sum_and_openssl(
     data: bytes, tmp_path: Path
 ) -> None:
+    if shutil.which("openssl") is None:
+        missing("openssl", "openssl is not on the PATH")
     for name, content in archive.decode(data).items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(content)
