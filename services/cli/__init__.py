@@ -10,7 +10,7 @@ import typer
 from services.cli.agencies import agency_app
 from services.cli.audit import audit_app
 from services.cli.cases import act, case_app, feed_app
-from services.cli.disclosed import auditing
+from services.cli.disclosed import questions
 from services.cli.processes import processes
 from services.cli.running import demo, run
 from services.cli.topics import topics_app
@@ -25,7 +25,7 @@ app = typer.Typer(
 )
 for command in (run, demo, act, *processes, witness, witness_keys):
     app.command()(command)
-for name, question in auditing.items():
+for name, question in questions.items():
     audit_app.command(name)(question)
 app.add_typer(case_app, name="case")
 app.add_typer(feed_app, name="feed")

@@ -111,7 +111,7 @@ def _seat(text: str) -> Seat:
     return Seat(agency, purpose)
 
 
-auditing: dict[str, Callable[..., None]] = {
+questions: dict[str, Callable[..., None]] = {
     "disclosures": check_disclosures,
     "who-saw": show_who_saw,
     "challenge": challenge_trail,
