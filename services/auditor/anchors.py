@@ -14,7 +14,7 @@ from domain.trail.anchors import (
 )
 from domain.trail.checkpoint import Checkpoint
 from services.auditor.report import Report, time_of
-from services.auditor.source import Source
+from services.trail.source import Source
 
 
 def anchored(source: Source) -> tuple[Anchored, ...]:

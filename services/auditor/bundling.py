@@ -17,8 +17,8 @@ from services.auditor.case import Scan
 from services.auditor.evidence import check_bundle
 from services.auditor.opening import Own, Tools, opened, own_or_its
 from services.auditor.report import Report
-from services.auditor.source import Source
 from services.auditor.streams import Placed
+from services.trail.source import Source
 
 
 class Enclosed(NamedTuple):

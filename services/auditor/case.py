@@ -14,9 +14,9 @@ from domain.trail.replay import Keys, Replay
 from domain.trail.state import Item
 from services.auditor.opening import Own, Tools, Trusted, opened, own_or_its
 from services.auditor.report import Report
-from services.auditor.source import Source
 from services.auditor.streams import Placed, row_of
 from services.auditor.walking import Walk
+from services.trail.source import Source
 
 _HEX = re.compile(r"[0-9a-f]{64}")
 

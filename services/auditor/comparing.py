@@ -13,8 +13,8 @@ from domain.trail.entry import Epoch, read
 from domain.trail.statement import Kind
 from domain.trail.tiles import WIDTH
 from services.auditor.report import Report
-from services.auditor.source import Source
 from services.hub.restoring import LogReader
+from services.trail.source import Source
 
 KAFKA = "KAFKA"
 LATE_MS = 60_000

@@ -19,7 +19,7 @@ from services.auditor.expecting import Action, Expecting, Judging, Problem
 from services.auditor.opening import Own, Tools, opened, own_or_its
 from services.auditor.reconciling import Asked, Reconciling
 from services.auditor.report import Report
-from services.auditor.source import Source
+from services.trail.source import Source
 
 MOST_WAITING = 200_000
 """Deliveries that are held without a counterpart; with more of them the audit ends."""

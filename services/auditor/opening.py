@@ -12,7 +12,7 @@ from domain.trail.quorum import NONE, Policy, Witnessed, open_checkpoint
 from domain.trail.replay import Claim, Keys, Replay
 from services.auditor.mapping import MapsBeside
 from services.auditor.report import Report
-from services.auditor.source import Source
+from services.trail.source import Source
 from services.trust import Trust
 
 CHECKPOINT = "CHECKPOINT"

@@ -7,7 +7,7 @@ from domain.trail.checkpoint import Checkpoint
 from domain.trail.merkle import HASH_SIZE, leaf
 from domain.trail.tiles import WIDTH, Edge, Tile
 from services.auditor.report import Report
-from services.auditor.source import Source
+from services.trail.source import Source
 
 TILE, TREE, CONSISTENCY = "TILE", "TREE", "CONSISTENCY"
 

@@ -11,9 +11,9 @@ from services.auditor.anchors import check_anchors
 from services.auditor.comparing import compare
 from services.auditor.opening import CHECKPOINT, Own, Tools, opened, own_or_its
 from services.auditor.report import Report
-from services.auditor.source import Source
 from services.auditor.walking import Walk
 from services.hub.restoring import LogReader
+from services.trail.source import Source
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from domain.trail.tiles import WIDTH
 from services.auditor.mapping import ClaimedHeads
 from services.auditor.opening import Tools
 from services.auditor.report import MOST_FINDINGS, Report
-from services.auditor.source import Source
 from services.auditor.tree import TreeCheck
+from services.trail.source import Source
 
 MAP, SIGNATURE = "MAP", "SIGNATURE"
 _UNDER_WAY = 16

@@ -20,8 +20,8 @@ from services.auditor.differing import feed_of
 from services.auditor.instants import shown
 from services.auditor.opening import Own, Tools, opened, own_or_its
 from services.auditor.report import Report
-from services.auditor.source import Source
 from services.auditor.streams import Placed
+from services.trail.source import Source
 
 
 class Saw(NamedTuple):

@@ -19,12 +19,12 @@ from domain.trail.replay import Keys
 from schemas.language import AvroLanguage
 from services.auditor.bundling import Enclosed
 from services.auditor.opening import Own, Tools
-from services.auditor.source import Source
 from services.auditor.verifying import StateFile
 from services.bootstrap.parts import COORDINATOR, Parts
 from services.directory import Directory
 from services.hub.restoring import LogReader
-from services.trail_keys import TrailKeys
+from services.trail.keys import TrailKeys
+from services.trail.source import Source
 from services.trust import Trust
 
 _TRAIL = "/trail"

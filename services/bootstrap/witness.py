@@ -13,13 +13,13 @@ from adapters.trail_source import FolderSource, HttpSource
 from domain.errors import Malformed, Refused, Unavailable
 from domain.trail.notes import Algorithm, NoteSigning, VerifierKey
 from domain.trail.replay import Replay
-from services.auditor.source import Source
 from services.bootstrap.auditor import agency_token
 from services.bootstrap.parts import Parts, now_ms
 from services.bootstrap.watching import vitals_of
 from services.http.health import Ask, in_thread
 from services.http.witness import WitnessParts
-from services.trail_keys import TrailKeys
+from services.trail.keys import TrailKeys
+from services.trail.source import Source
 from services.witness.replaying import Replaying
 from services.witness.witness import Witness, logs_of
 from services.worker import Worker

@@ -23,7 +23,6 @@ from services.auditor.case import case as case_of
 from services.auditor.evidence import check_bundle
 from services.auditor.opening import Tools
 from services.auditor.report import AWAY, FINDINGS, UNREADABLE, Report
-from services.auditor.source import Source
 from services.auditor.verifying import verify
 from services.bootstrap.anchoring import stamp_checks
 from services.bootstrap.auditor import (
@@ -38,6 +37,7 @@ from services.bootstrap.auditor import (
     write_new,
 )
 from services.cli.common import DATA, AsJson, Data, parts_of
+from services.trail.source import Source
 
 audit_app = typer.Typer(
     help="Check the trail as an auditor: of a folder, an address, or a bundle of evidence.",

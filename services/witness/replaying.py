@@ -23,7 +23,7 @@ from domain.trail.replay import Claim, Finding, Replay
 from domain.trail.statement import Kind
 from domain.trail.tiles import WIDTH
 from domain.witness import Cosigned
-from services.auditor.source import Source
+from services.trail.source import Source
 
 VerifyAll = Callable[[Iterable[Claim]], Sequence[bool]]
 """(public key, message, signature) each -> whether it holds."""

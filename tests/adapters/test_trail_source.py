@@ -11,8 +11,8 @@ import pytest
 
 from adapters.trail_source import FolderSource, HttpSource
 from domain.errors import Malformed, NotAuthentic, Refused, Unavailable
-from services.auditor.source import Source
 from services.auditor.verifying import verify
+from services.trail.source import Source
 from tests.trail import audited
 from tests.trail.signed import SignedTrail, small_trail
 

@@ -323,7 +323,7 @@ def test_no_bundle_is_handed_out_that_does_not_hold(
 ) -> None:
     """As when the files of a trail change between the audit and the proofs."""
     other = _nodes([b"another log"] * trail.size)
-    monkeypatch.setattr("services.auditor.source.Source.nodes", lambda *_: other)
+    monkeypatch.setattr("services.trail.source.Source.nodes", lambda *_: other)
     with pytest.raises(Unavailable, match=r"^TRAIL_CHANGED: "):
         audited.bundled(folder, trail)
 

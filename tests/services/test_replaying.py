@@ -15,9 +15,9 @@ from domain.trail.merkle import EMPTY_ROOT, leaf
 from domain.trail.replay import Claim, Replay
 from domain.trail.statement import ZEROS, Kind
 from domain.witness import AddCheckpoint, Cosigned
-from services.auditor.source import Source
 from services.directory import Directory
-from services.trail_keys import TrailKeys
+from services.trail.keys import TrailKeys
+from services.trail.source import Source
 from services.witness.replaying import Replaying
 from services.worker import Worker
 from tests import agencies as a

@@ -15,9 +15,9 @@ from domain.secret import Secret
 from domain.trail.merkle import leaf, root
 from domain.trail.notes import Algorithm, VerifierKey, to_base64
 from domain.trail.quorum import Policy, open_checkpoint
-from services.auditor.source import Source
 from services.bootstrap import Parts, Settings
 from services.bootstrap.witness import witness_signers
+from services.trail.source import Source
 from tests.services.witness_child import BODY, WitnessChild
 from tests.trail.go import build
 from tests.vectors import key

@@ -1,0 +1,1 @@
+"""Reading a trail: shared by all who replay one, auditor and witness alike."""
