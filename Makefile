@@ -38,7 +38,7 @@ check: $(VENV)/dev.stamp ## check format, lint, types, import rules and schemas
 	$(BIN)/lint-imports
 	$(BIN)/python -m schemas.lint
 
-bench: $(VENV)/dev.stamp ## measure; ONLY=name for one of them
+bench: $(VENV)/dev.stamp ## measure; ONLY=name,name for some of them
 	$(BIN)/python -m tests.bench
 
 format: $(VENV)/dev.stamp ## rewrite the source in the house format
