@@ -1,7 +1,7 @@
 """Disclosing: what was put into the seats' feeds becomes one signed entry a case and round."""
 
 import hashlib
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -55,13 +55,13 @@ class Disclosing:
         self.actor = actor
         self._sign = sign
         self._clock = clock
-        self._digests: dict[int, bytes] = {}
+        self._digests = OrderedDict[int, bytes]()  # a dict that loses its first key is slow
 
     def remember(self, digests: Mapping[int, bytes]) -> None:
         """Keep the digests of events, by position, that feeds will soon show."""
-        self._digests |= digests
+        self._digests.update(digests)
         while len(self._digests) > KNOWN:
-            del self._digests[next(iter(self._digests))]
+            self._digests.popitem(last=False)
 
     def heads(self) -> Heads:
         """Return how long the feeds are now."""
