@@ -4,7 +4,7 @@ Memory: 36 bytes a delivery, and some hundred bytes for each case, agency and fe
 """
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from domain.trail.deliveries import Delivery
@@ -25,31 +25,52 @@ class Feed(NamedTuple):
 
 _MARK = struct.Struct(">I32s")
 """Which DISCLOSURE of its stream, and the leaf of the delivery."""
+MARK_SIZE = _MARK.size
+"""36 bytes."""
 
 
-class _Stream:
+class OfCase:
     """The DISCLOSUREs of one case, and what they delivered to each agency."""
 
     __slots__ = ("digests", "marks")
 
-    def __init__(self) -> None:
-        self.digests: list[bytes] = []
-        self.marks: dict[str, bytearray] = {}
+    def __init__(
+        self, digests: Iterable[bytes] = (), marks: Mapping[str, bytes] | None = None
+    ) -> None:
+        """Start before the first DISCLOSURE, or with what `digests` and `marks` were."""
+        self.digests = list(digests)
+        """Of the statements, in order."""
+        self.marks = {agency: bytearray(of) for agency, of in (marks or {}).items()}
+        """Agency -> for each of its deliveries a mark of 36 bytes."""
+
+    def fits(self) -> bool:
+        """Say whether every mark is of one of the DISCLOSUREs."""
+        return all(
+            len(of) % MARK_SIZE == 0
+            and max((place for place, _ in _MARK.iter_unpack(of)), default=0) < len(self.digests)
+            for of in self.marks.values()
+        )
 
 
 class Delivered:
     """Feeds and receipts as far as the log has come."""
 
-    def __init__(self) -> None:
-        """Start before the first delivery."""
-        self._feeds: dict[Feed, Range] = {}
+    def __init__(
+        self,
+        feeds: Mapping[Feed, Range] | None = None,
+        cases: Mapping[bytes, OfCase] | None = None,
+    ) -> None:
+        """Start before the first delivery, or with what `feeds` and `cases` were at an EPOCH."""
+        self.feeds = dict(feeds or {})
+        """Feed -> compact range over the leaves of its deliveries, without gaps."""
+        self.cases = dict(cases or {})
+        """Stream of disclosures -> what was delivered in it."""
         self._waiting: dict[Feed, dict[int, bytes]] = {}
         """Deliveries after a gap that another case's DISCLOSURE may fill before the EPOCH."""
-        self._streams: dict[bytes, _Stream] = {}
 
     def feed(self, feed: Feed) -> Range:
         """Return the compact range over the delivery leaves of `feed`, without gaps."""
-        return self._feeds.get(feed, Range())
+        return self.feeds.get(feed, Range())
 
     def has(self, delivery: Delivery) -> bool:
         """Return whether the feed has this number already."""
@@ -68,7 +89,7 @@ class Delivered:
 
         `digest` is that of its statement, `leaves` are those of its deliveries.
         """
-        of_case = self._streams.setdefault(stream, _Stream())
+        of_case = self.cases.setdefault(stream, OfCase())
         grown = set()
         for delivery, leaf in zip(deliveries, leaves, strict=True):
             marks = of_case.marks.setdefault(delivery.agency, bytearray())
@@ -86,7 +107,7 @@ class Delivered:
 
         None unless all of them were delivered to `agency` in `stream`.
         """
-        of_case = self._streams.get(stream)
+        of_case = self.cases.get(stream)
         if of_case is None:
             return None
         marks = of_case.marks.get(agency, b"")
@@ -101,7 +122,7 @@ class Delivered:
         ready: list[bytes] = []
         while size + len(ready) + 1 in waiting:
             ready.append(waiting.pop(size + len(ready) + 1))
-        self._feeds[feed] = whole.extend(ready)
+        self.feeds[feed] = whole.extend(ready)
         if not waiting:
             del self._waiting[feed]
         return bool(ready)

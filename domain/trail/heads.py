@@ -8,7 +8,7 @@ import base64
 import binascii
 import re
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from hashlib import sha256
 from typing import NamedTuple, Self
@@ -76,6 +76,11 @@ class HeadMap:
         """Return the head of `key`, if it has one."""
         packed = self._heads.get(key)
         return None if packed is None else Head._make(_HEAD.unpack(packed))
+
+    def items(self) -> Iterator[tuple[bytes, Head]]:
+        """Yield every key with its head."""
+        for key, packed in self._heads.items():
+            yield key, Head._make(_HEAD.unpack(packed))
 
     def due(self, key: bytes) -> tuple[int, bytes]:
         """Return the number of what comes next under `key`, and what it follows; zeros if none."""

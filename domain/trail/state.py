@@ -5,6 +5,8 @@ given; whether a leaf may stand in the log is asked of `admission` before. Memor
 bytes for each stream, actor and feed, 200 for each checkpoint, and what `Delivered` says.
 """
 
+from collections.abc import Mapping
+
 from domain.errors import Malformed
 from domain.trail.delivered import Delivered, Feed
 from domain.trail.deliveries import Delivery, deliveries_of, leaves_of
@@ -14,6 +16,7 @@ from domain.trail.merkle import EMPTY_ROOT, Range, leaf
 from domain.trail.statement import Kind, digest
 
 _MOST = (1 << 64) - 1
+_EMPTY = Range()
 
 
 class Item:
@@ -55,19 +58,32 @@ _LISTING = frozenset({Kind.DISCLOSURE, Kind.RECEIPT})
 class State:
     """The log as far as it was taken; one leaf after the other is added."""
 
-    def __init__(self) -> None:
-        """Start with the empty log."""
-        self.size = 0
+    def __init__(
+        self,
+        tree: Range = _EMPTY,
+        recorded_ms: int = 0,
+        *,
+        heads: HeadMap | None = None,
+        delivered: Delivered | None = None,
+        checkpoints: dict[int, bytes] | None = None,
+        seen: Mapping[bytes, int] | None = None,
+    ) -> None:
+        """Begin with the empty log, or right after an EPOCH with all that was known then.
+
+        `checkpoints` are roots by size, that of `tree` among them; `seen` is the newest size
+        that each actor has seen. Nothing is checked here.
+        """
+        self.size = tree.size
         """Leaves in the log."""
-        self.recorded_ms = 0
+        self.recorded_ms = recorded_ms
         """The newest of the entries."""
-        self.heads = HeadMap()
-        self.delivered = Delivered()
-        self._range = Range()
+        self.heads = HeadMap() if heads is None else heads
+        self.delivered = Delivered() if delivered is None else delivered
+        self._range = tree
         self._pending: list[bytes] = []
         """Leaf hashes that are not in the range yet: many at once cost less."""
-        self._checkpoints = {0: EMPTY_ROOT}
-        self._seen: dict[bytes, int] = {}
+        self._checkpoints = {0: EMPTY_ROOT} if checkpoints is None else checkpoints
+        self._seen = dict(seen or {})
 
     @property
     def range(self) -> Range:
@@ -92,6 +108,16 @@ class State:
     def seen(self, actor: bytes) -> int:
         """Return the size of the newest checkpoint that an accepted entry of the actor names."""
         return self._seen.get(actor, 0)
+
+    @property
+    def checkpoints(self) -> Mapping[int, bytes]:
+        """Roots of all checkpoints by size, and of the empty log."""
+        return self._checkpoints
+
+    @property
+    def newest_seen(self) -> Mapping[bytes, int]:
+        """Actor -> what `seen` says of it, if that is not 0."""
+        return self._seen
 
     def epoch(self) -> Epoch:
         """Return the EPOCH that would be the next leaf."""

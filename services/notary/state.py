@@ -29,8 +29,7 @@ class _Delivered(Delivered):
     """What was delivered; what a case's readers got is looked up in the trail itself."""
 
     def __init__(self, store: NotaryStore, files: TrailFiles) -> None:
-        super().__init__()
-        self._feeds = dict(store.feeds())
+        super().__init__(store.feeds())
         self._store = store
         self._files = files
 
@@ -60,14 +59,15 @@ class RunningState(State):
 
     def __init__(self, store: NotaryStore, files: TrailFiles) -> None:
         """Read what the store has; `Corrupt` TRAIL_MAP when its map is not the newest EPOCH's."""
-        super().__init__()
         newest = store.newest()
-        self.size, self.recorded_ms = newest.tree.size, newest.recorded_ms
-        self._range = newest.tree
-        self.delivered = _Delivered(store, files)
-        self._checkpoints = _Roots(store, newest.tree)
-        self._seen = dict(store.seen())
-        self.heads = _Heads()
+        super().__init__(
+            newest.tree,
+            newest.recorded_ms,
+            heads=_Heads(),
+            delivered=_Delivered(store, files),
+            checkpoints=_Roots(store, newest.tree),
+            seen=store.seen(),
+        )
         for key, head in store.heads():
             self.heads.set(key, head)
         if self.size:
