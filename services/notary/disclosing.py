@@ -1,7 +1,7 @@
 """Disclosing: what was put into the seats' feeds becomes one signed entry a case and round."""
 
 import hashlib
-from collections import OrderedDict, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -23,8 +23,9 @@ from domain.vocabulary import Seat
 
 MOST = 5_000
 """Feed entries of one round at most; the next round goes on from there."""
-KNOWN = 50_000
-"""Digests of statements that are kept, as feeds mostly show what was just recorded."""
+KNOWN = 25_000
+"""Digests of statements that are kept, up to twice as many: feeds mostly show what was just
+recorded."""
 Sign = Callable[[bytes], bytes]
 Count = Callable[[Seat, int], int]
 """(seat, lane) -> deliveries that the trail has."""
@@ -36,6 +37,13 @@ class Disclosed(NamedTuple):
     statement: bytes
     signature: bytes
     body: bytes
+
+
+class _Seen(NamedTuple):
+    """What the feeds had, when no event was newer than the one at position `until`."""
+
+    heads: Heads
+    until: int
 
 
 class Disclosing:
@@ -55,28 +63,40 @@ class Disclosing:
         self.actor = actor
         self._sign = sign
         self._clock = clock
-        self._digests = OrderedDict[int, bytes]()  # a dict that loses its first key is slow
+        self._digests: dict[int, bytes] = {}
+        self._older: dict[int, bytes] = {}
+        self._seen: _Seen | None = None
 
     def remember(self, digests: Mapping[int, bytes]) -> None:
         """Keep the digests of events, by position, that feeds will soon show."""
-        self._digests.update(digests)
-        while len(self._digests) > KNOWN:
-            self._digests.popitem(last=False)
+        if len(self._digests) > KNOWN:  # to forget them one by one takes a dict long
+            self._older, self._digests = self._digests, {}
+        self._digests |= digests
 
-    def heads(self) -> Heads:
-        """Return how long the feeds are now."""
-        return self._feeds.heads()
+    def look(self) -> None:
+        """Note what the feeds have now, unless what was noted before is still to be disclosed.
+
+        What stands in a feed was brought about by an event that the store had before.
+        """
+        if self._seen is None:
+            heads = self._feeds.heads()
+            self._seen = _Seen(heads, self._events.head())
 
     def disclose(
-        self, heads: Heads, count: Count, seq: int, prev: bytes
+        self, position: int, count: Count, seq: int, prev: bytes
     ) -> tuple[list[Disclosed], bool]:
         """Return a DISCLOSURE for each case with news, and whether there is more of it.
 
-        Nothing is disclosed beyond `heads`, for what brought that about may not be in the trail
-        yet. `seq` and `prev` are the number and the previous digest of the notary's next
-        statement.
+        Nothing is disclosed beyond what was noted, nor before the trail has the event at
+        `position` that the store then had as its newest: so what brought it about comes first,
+        and events that go on coming hold nothing up. `seq` and `prev` are the number and the
+        previous digest of the notary's next statement.
         """
-        news, more = self._news(heads, count)
+        if self._seen is None or position < self._seen.until:
+            return [], False
+        news, more = self._news(self._seen.heads, count)
+        if not more:
+            self._seen = None
         digests = self._digests_of({e.position for e in news})
         by_case: dict[str, list[Delivery]] = defaultdict(list)
         for entry in news:
@@ -105,7 +125,9 @@ class Disclosing:
 
     def _digests_of(self, positions: set[int]) -> Mapping[int, bytes]:
         """Return the digest of the statement at each position."""
-        found = {p: self._digests[p] for p in positions if p in self._digests}
+        found = {
+            p: known[p] for known in (self._older, self._digests) for p in positions if p in known
+        }
         missing = positions - found.keys()
         if missing:
             read = self._events.read_positions(sorted(missing))

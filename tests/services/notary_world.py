@@ -40,7 +40,8 @@ from services.notary.intake import Intake
 from services.notary.panel import Panel
 from services.notary.proofs import Proofs
 from services.notary.publishing import Publishing
-from services.notary.sequencer import Notary, Sequencer
+from services.notary.round import Notary
+from services.notary.sequencer import Sequencer
 from services.notary.shown import Shown
 from services.notary.signers import Signers
 from services.notary.state import RunningState

@@ -1,6 +1,6 @@
 """Given what was recorded and disclosed, when rounds are made, the trail has it once, in order."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -15,7 +15,8 @@ from domain.trail.entry import Epoch, read
 from domain.trail.heads import Head, feed_key
 from domain.trail.merkle import Range
 from domain.trail.statement import Kind, actor_id, disclosure_stream
-from services.notary import sequencer as rounds
+from services.notary import round as rounds
+from services.notary import sequencer
 from services.notary.gathering import READ
 from services.notary.tree import Tree
 from tests.agencies import sha
@@ -28,6 +29,14 @@ from tests.services.notary_world import AGENCIES, T0, NotaryWorld, public
 def world(tmp_path: Path) -> Iterator[NotaryWorld]:
     with closing(NotaryWorld(tmp_path)) as world:
         yield world
+
+
+@pytest.fixture
+def small_rounds(world: NotaryWorld, monkeypatch: pytest.MonkeyPatch) -> NotaryWorld:
+    """Return a notary that takes little in a round, and one round a step."""
+    monkeypatch.setattr(rounds, "LIMIT", READ)
+    monkeypatch.setattr(sequencer, "ROUNDS", 1)
+    return world
 
 
 def test_an_empty_hub_makes_no_tree(world: NotaryWorld) -> None:
@@ -123,17 +132,27 @@ def test_what_a_feed_got_while_events_were_read_is_disclosed_after_what_brought_
     assert world.replayed().findings == []
 
 
-def test_nothing_is_disclosed_before_all_that_was_recorded_is_entered(
-    world: NotaryWorld, monkeypatch: pytest.MonkeyPatch
+def test_nothing_is_disclosed_before_what_was_recorded_by_then_is_entered(
+    small_rounds: NotaryWorld,
 ) -> None:
-    monkeypatch.setattr(rounds, "LIMIT", READ)
-    acting = world.acting
+    world, acting = small_rounds, small_rounds.acting
     positions = acting.record(*(acting.event() for _ in range(READ + 10)))
     acting.feed("gb-shelter", positions[0])
     assert world.sequencer.step()
     assert set(kinds(world)) == {Kind.ACTION}
     world.sequenced()
     assert kinds(world)[-2:] == [Kind.ACTION, Kind.DISCLOSURE]
+
+
+def test_events_that_never_end_hold_no_disclosure_up(small_rounds: NotaryWorld) -> None:
+    world, acting = small_rounds, small_rounds.acting
+    (position,) = acting.record(acting.event())
+    acting.feed("gb-shelter", position)
+    for _ in range(3):
+        acting.record(*(acting.event() for _ in range(READ + 1)))
+        assert world.sequencer.step(), "more was recorded than a round takes"
+    assert Kind.DISCLOSURE in kinds(world)
+    assert world.replayed().findings == []
 
 
 def kinds(world: NotaryWorld) -> list[int]:
@@ -151,13 +170,15 @@ def test_the_map_says_how_long_each_feed_is(world: NotaryWorld) -> None:
     assert head.length == 3
 
 
+@pytest.mark.parametrize("in_one_step", [1, 2, 4])
 def test_more_than_a_round_takes_is_taken_in_the_next(
-    world: NotaryWorld, monkeypatch: pytest.MonkeyPatch
+    small_rounds: NotaryWorld, monkeypatch: pytest.MonkeyPatch, in_one_step: int
 ) -> None:
-    monkeypatch.setattr(rounds, "LIMIT", READ)
+    world = small_rounds
+    monkeypatch.setattr(sequencer, "ROUNDS", in_one_step)
     events = [world.acting.event(AGENCIES[i % 3]) for i in range(2 * READ + 10)]
     world.acting.record(*events)
-    assert world.sequencer.step()
+    assert world.sequencer.step() == (in_one_step < 3)
     world.published()
     assert world.statements() == [e.statement for e in events]
     assert world.replayed().findings == []
@@ -208,6 +229,28 @@ def test_a_disk_that_fails_leaves_the_tree_as_it_was(
             world.sequencer.step()
     assert world.store.newest() == Sequenced()
     world.published()
+    assert world.replayed().findings == []
+
+
+def test_a_disk_that_fails_while_the_next_round_is_gathered_loses_nothing(
+    small_rounds: NotaryWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, write, written = small_rounds, small_rounds.files.write, list[object]()
+    monkeypatch.setattr(sequencer, "ROUNDS", 3)
+    events = [world.acting.event() for _ in range(2 * READ + 10)]
+    world.acting.record(*events)
+
+    def fails_second(files: Mapping[str, bytes]) -> None:
+        written.append(files)
+        full_disk(files) if len(written) == 2 else write(files)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.files, "write", fails_second)
+        with pytest.raises(Unavailable, match="TRAIL_FILES"):
+            world.sequencer.step()
+    assert world.store.newest().sources.position == READ, "the first round stands"
+    world.published()
+    assert world.statements() == [e.statement for e in events]
     assert world.replayed().findings == []
 
 
