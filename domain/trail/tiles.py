@@ -126,7 +126,8 @@ def places_of(path: str) -> list[tuple[str, int | None]]:
     """Return where a hash tile may stand, in the order to look, and how many bytes of it to take.
 
     Once a tile is full its partial files may be gone (C2SP tlog-tiles): the beginning of the full
-    one then stands for them. None takes the whole file.
+    one then stands for them. None takes the whole file. So it is with bundles, whose beginning
+    is counted in items.
     """
     full, partial, width = path.partition(_PARTIAL)
     return [(path, None), *([(full, int(width) * HASH_SIZE)] if partial else [])]

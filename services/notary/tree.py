@@ -39,11 +39,8 @@ class Tree:
 
     def _tile(self, path: str) -> bytes:
         """Return a tile; once the full one is there, it stands for the partial one."""
-        for place, size in places_of(path):
-            found = self._files.read(place)
-            if found is not None:
-                return found[:size]
-        raise _missing(path)
+        data, beginning = self._found(path)
+        return data[:beginning]
 
     def _item(
         self,
@@ -51,19 +48,16 @@ class Tree:
         path: Callable[[int, int], str],
         decode: Callable[[bytes, int, int], list[bytes]],
     ) -> bytes:
+        """Return an item of a bundle, where again the full one may stand for the partial one."""
         number, place = divmod(index, WIDTH)
         width = min(WIDTH, self.size - WIDTH * number)
-        data = self._files.read(path(number, width))
-        if data is None:
-            data, width = self._read(path(number, WIDTH)), WIDTH
-        return decode(data, number, width)[place]
+        data, beginning = self._found(path(number, width))
+        return decode(data, number, WIDTH if beginning else width)[place]
 
-    def _read(self, path: str) -> bytes:
-        found = self._files.read(path)
-        if found is None:
-            raise _missing(path)
-        return found
-
-
-def _missing(path: str) -> Corrupt:
-    return Corrupt("TRAIL_FILE_MISSING", f"{path} is gone; restore the folder")
+    def _found(self, path: str) -> tuple[bytes, int | None]:
+        """Return the first file of `places_of` that is there, and what that says beside it."""
+        for place, beginning in places_of(path):
+            found = self._files.read(place)
+            if found is not None:
+                return found, beginning
+        raise Corrupt("TRAIL_FILE_MISSING", f"{path} is gone; restore the folder")
