@@ -38,6 +38,7 @@ NOBODY = "00000000-0000-0000-0000-000000000000"
 EMPTY_TREE = sha256(b"").digest()
 ZEROS = bytes(32)
 A_DAY = 86_400_000
+TEN_MINUTES = 600_000
 FACTS = {
     1: ("AgencyDesignated", "agency role purposes* valid_from# valid_to?# designated_by"),
     2: (
@@ -182,18 +183,34 @@ def the_log_signed_the_checkpoint(note, policy):
 
 def enough_witnesses_saw_the_checkpoint(checkpoint, signatures, policy):
     """Witnesses that the policy asks for signed that they saw it. Return when each did."""
-    _, witnesses, groups, quorum = policy
+    _, witnesses, _, _ = policy
     times = cosigned(checkpoint, list(witnesses.values()), signatures)
     seen = {name: times[key] for name, key in witnesses.items() if key in times}
     if not all(seen.values()):
         raise Fails("a witness left out when it saw the checkpoint")
-    agreed = {"none", *seen}
+    if not they_are_enough(seen, policy):
+        raise Fails("too few of the witnesses that the policy asks for have signed the checkpoint")
+    return seen
+
+
+def they_are_enough(witnesses, policy):
+    """Say whether the policy asks for no more witnesses than these."""
+    _, _, groups, quorum = policy
+    agreed = {"none", *witnesses}
     for name, (needed, members) in groups.items():
         if len(agreed & set(members)) >= needed:
             agreed.add(name)
-    if quorum not in agreed:
-        raise Fails("too few of the witnesses that the policy asks for have signed the checkpoint")
-    return seen
+    return quorum in agreed
+
+
+def nothing_was_recorded_long_after_it_was_seen(recorded, seen, policy):
+    """The newest entry has no later time than enough witnesses had when they saw it.
+
+    Clocks may be ten minutes apart.
+    """
+    fit = {name for name, seconds in seen.items() if recorded <= seconds * 1000 + TEN_MINUTES}
+    if fit != seen.keys() and not they_are_enough(fit, policy):
+        raise Fails("the newest entry has a time long after witnesses saw it: it is dated forward")
 
 
 def cosigned(checkpoint, keys, signatures):
@@ -826,6 +843,8 @@ def verify(data, own_policy=None, own_trust=None, say=print):
         say(f"holds: witness {name} saw this at {time_of(seconds * 1000)} UTC")
     map_root, recorded = the_last_entry_sums_up_the_log(files, checkpoint)
     say("holds: the last entry of the log sums up all streams")
+    nothing_was_recorded_long_after_it_was_seen(recorded, seen, policy)
+    say("holds: nothing in the log was recorded long after witnesses saw it")
     for stamped in every_stamped_log_is_the_beginning_of_this_one(files, checkpoint):
         say(f"holds: this log begins with the {stamped} entries of anchors/{stamped}.checkpoint")
         say(f"NOTE:  when they were there, anchors/{stamped}.tsr says; README.txt: how to check it")

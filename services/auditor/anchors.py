@@ -1,8 +1,8 @@
 """Time from outside: the time-stamps beside a log or in a bundle, by an authority of ours."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from domain.errors import HubError
+from domain.errors import HubError, Malformed
 from domain.trail.anchors import (
     ANCHOR,
     INDEX,
@@ -13,6 +13,8 @@ from domain.trail.anchors import (
     paths,
 )
 from domain.trail.checkpoint import Checkpoint
+from domain.trail.entry import read
+from services.auditor.clocks import CLOCK, ahead
 from services.auditor.report import Report, time_of
 from services.trail.source import Source
 
@@ -36,7 +38,15 @@ def check_anchors(source: Source, later: Checkpoint, stamps: StampChecking, repo
     sizes = [a.size for a in listed if a.size <= later.size]
     if len(sizes) < len(listed):
         report.notes.append(f"{len(listed) - len(sizes)} time-stamps are of a larger log than this")
-    held = checked(anchors_of(source, sizes, later), later, stamps, report)
+
+    def newest_ms(size: int) -> int:
+        return read(source.entry(size - 1, later.size)).recorded_ms
+
+    try:
+        held = checked(anchors_of(source, sizes, later), later, stamps, newest_ms, report)
+    except Malformed as e:
+        report.find(ANCHOR, e.message)
+        return
     if not listed:
         report.notes.append("no time-stamp lies beside this log: no authority was asked")
     elif len(held) == len(sizes) and held:
@@ -44,9 +54,16 @@ def check_anchors(source: Source, later: Checkpoint, stamps: StampChecking, repo
 
 
 def checked(
-    anchors: Iterable[Anchor], later: Checkpoint, stamps: StampChecking, report: Report
+    anchors: Iterable[Anchor],
+    later: Checkpoint,
+    stamps: StampChecking,
+    newest_ms: Callable[[int], int],
+    report: Report,
 ) -> list[Anchored]:
-    """Return when each of these was there, sizes going up; a finding for each that fails."""
+    """Return when each of these was there, sizes going up; a finding for each that fails.
+
+    `newest_ms` gives when the newest entry that is known of the first so many was recorded.
+    """
     held: list[Anchored] = []
     for anchor in anchors:
         try:
@@ -57,16 +74,24 @@ def checked(
             continue
         if held and time_ms < held[-1].time_ms:
             report.find(ANCHOR, f"the time-stamp at size {anchor.size} is older than one before it")
+        if ahead(newest_ms(anchor.size), time_ms):
+            message = f"it or one before it was recorded long after {time_of(time_ms // 1000)}"
+            at = anchor.size - 1
+            report.find(CLOCK, f"{message}, when an authority stamped the log with it", at)
         held.append(Anchored(anchor.size, time_ms))
     return held
 
 
 def check_bundled(
-    anchors: Sequence[Anchor], later: Checkpoint, stamps: StampChecking | None, report: Report
+    anchors: Sequence[Anchor],
+    later: Checkpoint,
+    stamps: StampChecking | None,
+    newest_ms: Callable[[int], int],
+    report: Report,
 ) -> None:
     """Check the anchors of a bundle; without an authority to trust, all but what it says."""
     if stamps is not None:
-        for held in checked(anchors, later, stamps, report):
+        for held in checked(anchors, later, stamps, newest_ms, report):
             report.holds(ANCHOR, _said(held))
         return
     for anchor in anchors:

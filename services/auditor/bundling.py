@@ -1,11 +1,10 @@
 """`audit bundle`: what proves one case's trail whole, taken out of a log that was checked."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
-from uuid import UUID
 
-from domain.errors import Malformed, Refused, Unavailable
+from domain.errors import Refused, Unavailable
 from domain.trail.anchors import Anchor, covering
 from domain.trail.bundle import DISCLOSURES, REGISTRY, TRAIL, Bundle, Proven, Stream, streams_of
 from domain.trail.checkpoint import Checkpoint
@@ -13,7 +12,7 @@ from domain.trail.heads import HeadMap, stream_key
 from domain.trail.merkle import inclusion_proof
 from domain.trail.proof import Proof
 from services.auditor.anchors import anchored, anchors_of
-from services.auditor.case import Scan
+from services.auditor.case import Scan, case_id_of
 from services.auditor.evidence import check_bundle
 from services.auditor.opening import Own, Tools, opened, own_or_its
 from services.auditor.report import Report
@@ -36,76 +35,86 @@ def bundle(
     `bodies` says whether the sealed records of the case are in it. `Refused` NO_SUCH_CASE when
     the log has nothing about it, `Malformed` CASE_ID, `Unavailable` TRAIL_CHANGED.
     """
-    try:
-        case_id = str(UUID(case_id))
-    except ValueError:
-        raise Malformed("CASE_ID", "a case id is a UUID") from None
+    case_id = case_id_of(case_id)
     report = Report(f"case {case_id} in the log in {source.name}")
-    trusted = own_or_its(source, own, report)
-    note = source.text("checkpoint")
+    trusted, note = own_or_its(source, own, report), source.text("checkpoint")
     witnessed = opened(note, trusted, tools, report)
     if witnessed is None:
         return report, b""
-    scan = Scan(source, witnessed.checkpoint, trusted, tools)
-    names = streams_of(case_id)
+    scan, names = Scan(source, witnessed, trusted, tools), streams_of(case_id)
     found = scan.go(list(names.values()), report)
     if report.findings:
         return report, b""
     if not found[names[TRAIL]]:
         raise Refused("NO_SUCH_CASE", "the log has no entry of this case, and its map says so")
-    making = _Making(source, witnessed.checkpoint, note, scan.replay.state.heads)
-    streams = {
-        name: making.stream(stream, found[stream], bodies=bodies or name == REGISTRY)
-        for name, stream in names.items()
-    }
-    last = witnessed.checkpoint.size - 1
-    made = Bundle(
-        case_id=case_id,
-        policy=source.text("policy") if own.policy is None else own.policy,
-        trust=source.text("trust.json") if own.trust is None else own.trust,
-        checkpoint=note,
-        epoch=source.entry(last, last + 1),
-        epoch_proof=making.proof(last),
-        streams=MappingProxyType(streams),
-        readme=enclosed.readme,
-        verifier=enclosed.verifier,
-        anchors=_anchors(
-            source, witnessed.checkpoint, [*found[names[TRAIL]], *found[names[DISCLOSURES]]]
-        ),
-    )
-    data = made.encode()
+    taking = _Taking(source, witnessed.checkpoint, note, scan.replay.state.heads)
+    data = taking.bundle(case_id, found, own, enclosed, bodies=bodies).encode()
+    _check_again(data, own, tools, case_id, enclosed)
+    return report, data
+
+
+def _check_again(data: bytes, own: Own, tools: Tools, case_id: str, enclosed: Enclosed) -> None:
+    """Raise `Unavailable` TRAIL_CHANGED unless what was taken out of the log holds by itself."""
     again = check_bundle(data, own, tools, case_id, enclosed.verifier)
     if again.findings:
         first = again.findings[0]
         message = f"the files changed while they were read ({first.check}); make the bundle again"
         raise Unavailable("TRAIL_CHANGED", message)
-    return report, data
 
 
-def _anchors(
-    source: Source, checkpoint: Checkpoint, placed: Sequence[Placed]
-) -> tuple[Anchor, ...]:
-    """Return the first anchor over each of these entries, as far as there is one."""
-    sizes = covering(anchored(source), [at for at, _ in placed], checkpoint.size)
-    return tuple(anchors_of(source, sizes, checkpoint))
+class _Taking:
+    """Takes evidence out of a log that was checked."""
 
-
-class _Making:
     def __init__(self, source: Source, checkpoint: Checkpoint, note: bytes, heads: HeadMap) -> None:
-        self._size = checkpoint.size
+        self._source = source
+        self._checkpoint = checkpoint
         self._note = note
         self._nodes = source.nodes(checkpoint.size)
         self._heads = heads
 
-    def proof(self, index: int) -> Proof:
-        """Return the proof that an entry is in the log."""
-        hashes = inclusion_proof(index, self._size, self._nodes)
-        return Proof(index, tuple(hashes), self._note)
+    def bundle(
+        self,
+        case_id: str,
+        found: Mapping[bytes, Sequence[Placed]],
+        own: Own,
+        enclosed: Enclosed,
+        *,
+        bodies: bool,
+    ) -> Bundle:
+        """Return the bundle of a case, of whose streams everything was `found`."""
+        size, names = self._checkpoint.size, streams_of(case_id)
+        of_case = [*found[names[TRAIL]], *found[names[DISCLOSURES]]]
+        streams = {
+            name: self._stream(tag, found[tag], bodies=bodies or name == REGISTRY)
+            for name, tag in names.items()
+        }
+        return Bundle(
+            case_id=case_id,
+            policy=self._source.text("policy") if own.policy is None else own.policy,
+            trust=self._source.text("trust.json") if own.trust is None else own.trust,
+            checkpoint=self._note,
+            epoch=self._source.entry(size - 1, size),
+            epoch_proof=self._proof(size - 1),
+            streams=MappingProxyType(streams),
+            readme=enclosed.readme,
+            verifier=enclosed.verifier,
+            anchors=self._anchors([at for at, _ in of_case]),
+        )
 
-    def stream(self, stream: bytes, placed: Sequence[Placed], *, bodies: bool) -> Stream:
+    def _stream(self, stream: bytes, placed: Sequence[Placed], *, bodies: bool) -> Stream:
         """Return a whole stream with its proofs."""
         entries = tuple(
-            Proven(item.entry.encode(), self.proof(at), item.body if bodies else None)
+            Proven(item.entry.encode(), self._proof(at), item.body if bodies else None)
             for at, item in placed
         )
         return Stream(entries, self._heads.prove(stream_key(stream)))
+
+    def _proof(self, index: int) -> Proof:
+        """Return the proof that an entry is in the log."""
+        hashes = inclusion_proof(index, self._checkpoint.size, self._nodes)
+        return Proof(index, tuple(hashes), self._note)
+
+    def _anchors(self, indexes: Sequence[int]) -> tuple[Anchor, ...]:
+        """Return the first anchor over each of these entries, as far as there is one."""
+        sizes = covering(anchored(self._source), indexes, self._checkpoint.size)
+        return tuple(anchors_of(self._source, sizes, self._checkpoint))

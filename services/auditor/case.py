@@ -7,11 +7,12 @@ from uuid import UUID
 from domain.errors import Malformed
 from domain.trail.admission import Signer
 from domain.trail.bundle import REGISTRY, streams_of
-from domain.trail.checkpoint import Checkpoint
 from domain.trail.entry import Entry
 from domain.trail.heads import stream_key
+from domain.trail.quorum import Witnessed
 from domain.trail.replay import Keys, Replay
 from domain.trail.state import Item
+from services.auditor.clocks import check_clocks
 from services.auditor.opening import Own, Tools, Trusted, opened, own_or_its
 from services.auditor.report import Report
 from services.auditor.streams import Placed, row_of
@@ -25,19 +26,21 @@ class Scan:
     """A log gone through for some streams: all its entries, their own signatures alone."""
 
     def __init__(
-        self, source: Source, checkpoint: Checkpoint, trusted: Trusted, tools: Tools
+        self, source: Source, witnessed: Witnessed, trusted: Trusted, tools: Tools
     ) -> None:
         """Read nothing yet."""
         self._source = source
-        self._checkpoint = checkpoint
+        self._witnessed = witnessed
+        self._policy = trusted.policy
         self._tools = tools
         self.keys: Keys = tools.keys(trusted.trust)
         self.replay: Replay = trusted.replay(self.keys)
 
     def go(self, streams: Sequence[bytes], report: Report) -> dict[bytes, list[Placed]]:
         """Return the entries of each stream, by its tag; what does not hold is in `report`."""
-        walk = Walk(self._source, self._checkpoint, self._tools, report)
+        walk = Walk(self._source, self._witnessed.checkpoint, self._tools, report)
         walk.go(self.replay, only=frozenset(streams))
+        check_clocks(self._witnessed, self._policy, self.replay.state.recorded_ms, report)
         found: dict[bytes, list[Placed]] = {stream: [] for stream in streams}
         if not report.findings:
             for index, data, body in walk.kept:
@@ -58,7 +61,7 @@ def case(source: Source, own: Own, tools: Tools, asked: str) -> Report:
     witnessed = opened(source.text("checkpoint"), trusted, tools, report)
     if witnessed is None:
         return report
-    scan = Scan(source, witnessed.checkpoint, trusted, tools)
+    scan = Scan(source, witnessed, trusted, tools)
     found = scan.go(list(names.values()), report)
     if report.findings:
         return report
@@ -76,6 +79,14 @@ def case(source: Source, own: Own, tools: Tools, asked: str) -> Report:
     return report
 
 
+def case_id_of(text: str) -> str:
+    """Return a case id as the log writes it; `Malformed` CASE_ID if that is none."""
+    try:
+        return str(UUID(text))
+    except ValueError:
+        raise Malformed("CASE_ID", "a case id is a UUID") from None
+
+
 def _agency(signer: Signer | None) -> str:
     return signer.agency if signer else ""
 
@@ -85,9 +96,4 @@ def _streams(asked: str) -> dict[str, bytes]:
     if _HEX.fullmatch(asked):
         nobody = streams_of(str(UUID(int=0)))
         return {REGISTRY: nobody[REGISTRY], "stream": bytes.fromhex(asked)}
-    try:
-        return streams_of(str(UUID(asked)))
-    except ValueError:
-        raise Malformed(
-            "CASE_ID", "give a case id (a UUID), or a stream as 64 hex digits"
-        ) from None
+    return streams_of(case_id_of(asked))

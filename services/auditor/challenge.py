@@ -8,17 +8,14 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, TypeVar
-from uuid import UUID
+from typing import Protocol, TypeVar
 
-from domain.errors import HubError, Malformed, Unavailable
+from domain.errors import HubError, Unavailable
 from domain.notary import HeadProof, Receipt, SignedStatement
-from domain.trail.entry import Entry, Epoch
-from domain.trail.heads import Head, MapProof, actor_key, stream_key
-from domain.trail.merkle import EMPTY_ROOT, leaf
+from domain.trail.heads import Head, actor_key, stream_key
+from domain.trail.merkle import EMPTY_ROOT
 from domain.trail.notes import NoteVerifying
-from domain.trail.proof import Proof
-from domain.trail.quorum import Policy, Witnessed, open_checkpoint
+from domain.trail.quorum import Policy, Witnessed
 from domain.trail.statement import (
     ZEROS,
     Kind,
@@ -29,20 +26,14 @@ from domain.trail.statement import (
     signed_bytes,
     stream_tag,
 )
-from services.auditor.opening import CHECKPOINT
+from services.auditor.answers import Answers, Counted
+from services.auditor.case import case_id_of
 from services.auditor.report import Report
 
 _PAUSE_S = 0.2
 _LATER = frozenset({"NOT_IN_TRAIL", "READER_SEQ", "TRAIL_EMPTY", "TRAIL_PENDING"})
 """Codes of what the next checkpoint mends."""
 T = TypeVar("T")
-
-
-class _Proven(NamedTuple):
-    """A leaf under a checkpoint that holds."""
-
-    at: int
-    witnessed: Witnessed
 
 
 class ChallengeLink(Protocol):
@@ -88,10 +79,7 @@ async def challenge(
     `Malformed` CASE_ID or POLICY; `Unavailable` CHALLENGE_UNANSWERED when it was in no
     checkpoint in time; `Refused` or `NotAuthentic` when the notary does not take it.
     """
-    try:
-        case_id = str(UUID(case_id))
-    except ValueError:
-        raise Malformed("CASE_ID", "a case id is a UUID") from None
+    case_id = case_id_of(case_id)
     report = Report(f"a challenge about {case_id}")
     asking = _Asking(link, challenger, await _policy(link, challenger, report), report)
     try:
@@ -118,59 +106,46 @@ async def _policy(link: ChallengeLink, challenger: Challenger, report: Report) -
 
 
 class _Asking:
-    """One challenge; what does not hold becomes a finding, and it goes no further."""
+    """One challenge; after an answer that does not hold it goes no further."""
 
     def __init__(
         self, link: ChallengeLink, challenger: Challenger, policy: Policy, report: Report
     ) -> None:
         self._link = link
         self._challenger = challenger
-        self._policy = policy
+        self._answers = Answers(policy, challenger.verifying, report)
         self._report = report
 
     async def ask(self, case_id: str, nonce: bytes) -> None:
         """Post the challenge, wait for it, and count what the case has then."""
         stream = disclosure_stream(case_id)
-        signed = await self._posted(stream, nonce)
-        if signed is None:
+        posted = await self._until(lambda: self._post(stream, nonce))
+        if posted is None:
             return
-        asked = digest(signed.statement)
-        receipt = await self._until(lambda: self._link.receipt(stream, asked))
-        came = self._came_back(receipt, signed)
+        asked = digest(posted.statement)
+        came = self._answers.place(
+            await self._until(lambda: self._link.receipt(stream, asked)), posted
+        )
         if came is None:
             return
-        trail, disclosures = await self._head(stream_tag(case_id)), await self._head(stream)
-        if trail is None or disclosures is None:
-            return
-        (count, _), (listed, witnessed) = trail, disclosures
-        if listed is None or listed.at < came:
-            self._report.find("COMPLETENESS", "the map of heads does not count the challenge", came)
-            return
-        self._report.checkpoint, self._report.cosigned_s = witnessed
-        self._report.holds("CHALLENGE", f"entry {came} is the challenge, signed just as it was")
-        last = "the challenge is the last" if listed.at == came else f"the last is {listed.at}"
-        actions = count.length if count else 0
-        self._report.holds(
-            "COMPLETENESS",
-            f"the map of heads counts {actions} entries of the trail and {listed.length} of its"
-            f" disclosures; {last}",
-        )
+        trail, disclosures = await self._counted(stream_tag(case_id)), await self._counted(stream)
+        if trail is not None and disclosures is not None:
+            self._conclude(came, trail.head, disclosures)
 
-    async def _posted(self, stream: bytes, nonce: bytes) -> SignedStatement | None:
+    async def _post(self, stream: bytes, nonce: bytes) -> SignedStatement | None:
         """Return the challenge that the notary took; None after a finding."""
-
-        async def once() -> SignedStatement | None:
-            witnessed = await self._newest()
-            # The reader's chain goes on from where the trail has it.
-            reader = actor_key(reader_id(self._challenger.public_key))
-            proven = await self._head_of(reader) if witnessed else None
-            if witnessed is None or proven is None:
-                return None
-            signed = self._signed(stream, nonce, proven[0], witnessed)
-            await self._link.challenge(signed)
-            return signed
-
-        return await self._until(once)
+        note = await self._link.file("checkpoint")
+        if note is None:
+            raise Unavailable("TRAIL_EMPTY", "no checkpoint is published yet; ask again")
+        seen = self._answers.checkpoint(note)
+        # The reader's chain goes on from where the trail has it.
+        reader = actor_key(reader_id(self._challenger.public_key))
+        before = self._answers.counted(await self._link.head(reader), reader) if seen else None
+        if seen is None or before is None:
+            return None
+        signed = self._signed(stream, nonce, before.head, seen)
+        await self._link.challenge(signed)
+        return signed
 
     def _signed(
         self, stream: bytes, nonce: bytes, head: Head | None, seen: Witnessed
@@ -194,57 +169,25 @@ class _Asking:
         signature = self._challenger.sign(signed_bytes(statement))
         return SignedStatement(statement=statement, signature=signature, body=nonce)
 
-    async def _newest(self) -> Witnessed | None:
-        note = await self._link.file("checkpoint")
-        if note is None:
-            raise Unavailable("TRAIL_EMPTY", "no checkpoint is published yet; ask again")
-        try:
-            return open_checkpoint(note, self._policy, self._challenger.verifying)
-        except HubError as e:
-            self._report.find(CHECKPOINT, str(e))
-            return None
+    async def _counted(self, stream: bytes) -> Counted | None:
+        key = stream_key(stream)
+        return self._answers.counted(await self._until(lambda: self._link.head(key)), key)
 
-    def _came_back(self, receipt: Receipt, signed: SignedStatement) -> int | None:
-        """Return where the challenge stands in the log; None after a finding."""
-        proven = self._proven(receipt.entry, receipt.proof)
-        if proven is None:
-            return None
-        entry = Entry.decode(receipt.entry)
-        if (entry.statement, entry.signature, entry.code) != (*_parts(signed), ""):
-            self._report.find("CHALLENGE", "what came back is not what was posted", proven.at)
-            return None
-        return proven.at
-
-    async def _head(self, stream: bytes) -> tuple[Head | None, Witnessed] | None:
-        return await self._until(lambda: self._head_of(stream_key(stream)))
-
-    async def _head_of(self, key: bytes) -> tuple[Head | None, Witnessed] | None:
-        """Return what a key of the map has, and under which checkpoint; None after a finding."""
-        found = await self._link.head(key)
-        proven = self._proven(found.epoch, found.proof)
-        if proven is None:
-            return None
-        try:
-            epoch, way = Epoch.decode(found.epoch), MapProof.decode(found.map)
-            way.check(epoch.map_root)
-        except HubError as e:
-            self._report.find("COMPLETENESS", str(e))
-            return None
-        size = proven.witnessed.checkpoint.size
-        if not proven.at == epoch.covered == size - 1 or way.key != key:
-            message = "the proof of a head is not of what was asked, or not of this checkpoint"
-            self._report.find("COMPLETENESS", message)
-            return None
-        return way.head, proven.witnessed
-
-    def _proven(self, data: bytes, proof: str) -> _Proven | None:
-        try:
-            read = Proof.decode(proof.encode())
-            verifying = self._challenger.verifying
-            return _Proven(read.index, read.check(leaf(data), self._policy, verifying))
-        except HubError as e:
-            self._report.find("INCLUSION", str(e))
-            return None
+    def _conclude(self, came: int, trail: Head | None, disclosures: Counted) -> None:
+        """Report how long the case was when the challenge, entry `came`, stood in it."""
+        listed, report = disclosures.head, self._report
+        if listed is None or listed.at < came:
+            report.find("COMPLETENESS", "the map of heads does not count the challenge", came)
+            return
+        report.checkpoint, report.cosigned_s = disclosures.witnessed
+        report.holds("CHALLENGE", f"entry {came} is the challenge, signed just as it was")
+        last = "the challenge is the last" if listed.at == came else f"the last is {listed.at}"
+        actions = trail.length if trail else 0
+        report.holds(
+            "COMPLETENESS",
+            f"the map of heads counts {actions} entries of the trail and {listed.length} of its"
+            f" disclosures; {last}",
+        )
 
     async def _until(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Return what `ask` gives once the next checkpoint has mended what it may lack."""
@@ -255,7 +198,3 @@ class _Asking:
                 if e.code not in _LATER:
                     raise
             await asyncio.sleep(_PAUSE_S)
-
-
-def _parts(signed: SignedStatement) -> tuple[bytes, bytes]:
-    return signed.statement, signed.signature

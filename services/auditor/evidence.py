@@ -5,14 +5,15 @@ from itertools import chain
 
 from domain.errors import HubError, Malformed
 from domain.trail.bundle import REGISTRY, STREAMS, Bundle, Stream, streams_of
-from domain.trail.checkpoint import Checkpoint
 from domain.trail.entry import Entry, Epoch
 from domain.trail.merkle import check_inclusion, leaf
 from domain.trail.proof import Proof
+from domain.trail.quorum import Witnessed
 from domain.trail.replay import Claim
 from domain.trail.state import Item
 from domain.trail.statement import Kind, signed_bytes
 from services.auditor.anchors import check_bundled
+from services.auditor.clocks import check_clocks
 from services.auditor.opening import Own, Tools, Trusted, opened
 from services.auditor.report import Report
 from services.auditor.streams import Placed, Whole, check_body, check_whole, row_of, signer_of
@@ -38,8 +39,7 @@ def check_bundle(data: bytes, own: Own, tools: Tools, name: str, verifier: bytes
     trusted = own.of(found.policy, found.trust, report)
     witnessed = opened(found.checkpoint, trusted, tools, report)
     if witnessed is not None:
-        _Checking(found, witnessed.checkpoint, trusted, tools, report).go()
-        check_bundled(found.anchors, witnessed.checkpoint, tools.stamps, report)
+        _Checking(found, witnessed, trusted, tools, report).go()
     return report
 
 
@@ -47,13 +47,15 @@ class _Checking:
     def __init__(
         self,
         bundle: Bundle,
-        checkpoint: Checkpoint,
+        witnessed: Witnessed,
         trusted: Trusted,
         tools: Tools,
         report: Report,
     ) -> None:
         self._bundle = bundle
-        self._checkpoint = checkpoint
+        self._witnessed = witnessed
+        self._checkpoint = witnessed.checkpoint
+        self._policy = trusted.policy
         self._notary = trusted.trust.notary
         self._keys = tools.keys(trusted.trust)
         self._tools = tools
@@ -63,6 +65,7 @@ class _Checking:
         epoch = self._epoch()
         placed = {name: self._placed(name, self._bundle.streams[name]) for name in STREAMS}
         if epoch is not None:
+            check_clocks(self._witnessed, self._policy, epoch.recorded_ms, self._report)
             for name, stream in streams_of(self._bundle.case_id).items():
                 whole = Whole(stream, epoch.covered, epoch.recorded_ms, epoch.map_root)
                 head = self._bundle.streams[name].head
@@ -73,6 +76,13 @@ class _Checking:
         if len(self._report.findings) == found:
             self._report.holds("BODIES", "every body in it is the one that was signed")
         self._sign(placed)
+        times = [(p.at, p.item.entry.recorded_ms) for p in chain.from_iterable(placed.values())]
+
+        def newest_ms(size: int) -> int:
+            return max((ms for at, ms in times if at < size), default=0)
+
+        anchors, stamps = self._bundle.anchors, self._tools.stamps
+        check_bundled(anchors, self._checkpoint, stamps, newest_ms, self._report)
 
     def _epoch(self) -> Epoch | None:
         """Return the EPOCH if it is the log's last entry."""

@@ -8,6 +8,7 @@ from typing import Protocol
 from domain.errors import Malformed
 from domain.trail.checkpoint import Checkpoint
 from services.auditor.anchors import check_anchors
+from services.auditor.clocks import check_clocks
 from services.auditor.comparing import compare
 from services.auditor.opening import CHECKPOINT, Own, Tools, opened, own_or_its
 from services.auditor.report import Report
@@ -89,6 +90,7 @@ def verify(
     replay = trusted.replay(tools.keys(trusted.trust))
     earlier = before.checkpoint if before else None
     Walk(source, checkpoint, tools, report).go(replay, earlier=earlier, skip=skip)
+    check_clocks(witnessed, trusted.policy, replay.state.recorded_ms, report)
     if kafka is not None and not report.findings:
         compare(source, checkpoint.size, kafka, report)
     if tools.stamps is not None:

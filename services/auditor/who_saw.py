@@ -8,14 +8,13 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
-from uuid import UUID
 
-from domain.errors import Malformed, Refused
+from domain.errors import Refused
 from domain.trail.bundle import DISCLOSURES, TRAIL, streams_of
 from domain.trail.delivered import Feed
 from domain.trail.statement import Kind
 from domain.vocabulary import names_of
-from services.auditor.case import Scan
+from services.auditor.case import Scan, case_id_of
 from services.auditor.differing import feed_of
 from services.auditor.instants import shown
 from services.auditor.opening import Own, Tools, opened, own_or_its
@@ -70,17 +69,14 @@ def who_saw(source: Source, own: Own, tools: Tools, case_id: str, at_ms: int) ->
 
     `Malformed` CASE_ID, `Refused` CASE_UNKNOWN when the log has nothing of the case.
     """
-    try:
-        case_id = str(UUID(case_id))
-    except ValueError:
-        raise Malformed("CASE_ID", "a case id is a UUID") from None
+    case_id = case_id_of(case_id)
     report = WhoSaw(f"who saw what of {case_id} in the log in {source.name}", at_ms=at_ms)
     trusted = own_or_its(source, own, report)
     witnessed = opened(source.text("checkpoint"), trusted, tools, report)
     if witnessed is None:
         return report
     streams = streams_of(case_id)
-    scan = Scan(source, witnessed.checkpoint, trusted, tools)
+    scan = Scan(source, witnessed, trusted, tools)
     found = scan.go(list(streams.values()), report)
     if report.findings:
         return report

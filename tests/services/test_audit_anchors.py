@@ -23,9 +23,11 @@ from services.auditor.verifying import verify
 from services.bootstrap.anchoring import stamp_checks
 from services.bootstrap.auditor import enclosed
 from services.cli import app
+from tests import agencies as a
 from tests.trail import audited
 from tests.trail.signed import SignedTrail, small_trail
 from tests.tsa import Authority, run_openssl
+from tests.witnessed import witness_signer
 
 SIZES = (8, 11, 14)
 """Of the small trail's checkpoints; its case has the entries 6, 8, 9, 11 and 12."""
@@ -158,14 +160,38 @@ class Times:
 
 
 def test_a_larger_log_that_was_there_before_a_smaller_one_is_found(world: World) -> None:
-    report, later = Report("x"), world.trail.checkpoint
-    check_anchors(audited.source(world.folder), later, Times(5000, 5000, 4999), report)
+    report, later, at = Report("x"), world.trail.checkpoint, world.trail.recorded_ms
+    check_anchors(audited.source(world.folder), later, Times(at + 1, at + 1, at), report)
     assert [f.message for f in report.findings] == [
         "the time-stamp at size 14 is older than one before it"
     ]
     again = Report("x")
-    check_anchors(audited.source(world.folder), later, Times(5000, 5000, 5000), again)
+    check_anchors(audited.source(world.folder), later, Times(at, at, at), again)
     assert again.findings == []
+
+
+def test_a_log_that_is_dated_forward_is_found_by_its_time_stamp(
+    tmp_path: Path, authority: Authority
+) -> None:
+    """Witnesses may have signed whatever time they liked."""
+    trail, folder = SignedTrail(), tmp_path / "trail"
+    trail.recorded_ms = 4_000_000_000_000
+    trail.agency(a.POLICE)
+    trail.add(a.POLICE, body=b"opened")
+    trail.epoch()
+    audited.write(folder, trail)
+    signers = [trail.log.signer, *map(witness_signer, audited.WITNESSES)]
+    point = trail.checkpoint
+    lines = tuple(sign(point, signer, 4_000_000_000) for signer in signers)
+    (folder / "checkpoint").write_bytes(Note(point.text, lines).encode())
+    (folder / "anchors").mkdir()
+    note = stamped(trail, trail.size)
+    put(folder, trail.size, note, authority.stamp(note))
+    (folder / INDEX).write_bytes(encode_index([Anchored(trail.size, 1)]))
+    world = World(trail, folder, authority)
+    (found,) = verified(world).findings
+    assert (found.check, found.index) == ("CLOCK", trail.size - 1)
+    assert audited.checks(checked(audited.bundled(folder, trail), world)) == {"CLOCK"}
 
 
 def test_time_stamps_of_a_larger_log_are_left_for_later(world: World) -> None:

@@ -55,7 +55,7 @@ def test_a_whole_log_holds_and_the_report_says_as_of_when(whole: Path, trail: Si
     assert report.exit_code == 0
     assert report.complete_as_of_s == audited.SEEN_S
     assert {c.check for c in report.checks} == {
-        *("CHECKPOINT", "TREE", "CHAINS", "MAP", "BODIES", "SIGNATURE"),
+        *("CHECKPOINT", "TREE", "CHAINS", "MAP", "BODIES", "SIGNATURE", "CLOCK"),
     }
     assert "11 signatures" in report.text()
 
