@@ -15,7 +15,8 @@ from domain.trail.merkle import Range, leaf
 from domain.trail.state import Item
 from domain.trail.statement import Kind, actor_id
 from domain.trail.tiles import WIDTH
-from services.auditor.expecting import Action, Expecting, Judging, Problem
+from services.auditor.actions import Action
+from services.auditor.expecting import Expecting, Judging, Problem
 from services.auditor.opening import Own, Tools, opened, own_or_its
 from services.auditor.reconciling import Asked, Reconciling
 from services.auditor.report import Report
@@ -34,7 +35,10 @@ class _Step(NamedTuple):
 
 
 def disclosures(source: Source, own: Own, tools: Tools, judging: Judging, asked: Asked) -> Report:
-    """Return what was disclosed against the rules, withheld against them, or done otherwise."""
+    """Return what was disclosed against the rules, withheld against them, or done otherwise.
+
+    `Refused` PACK_MISSING when an action was recorded before the first of the packs.
+    """
     report = Report(f"the disclosures in {source.name}")
     trusted = own_or_its(source, own, report)
     witnessed = opened(source.text("checkpoint"), trusted, tools, report)
@@ -70,7 +74,6 @@ class _Audit:
         self._report = report
         self._notary = notary
         self._expecting = Expecting(judging)
-        self._pack = judging.world.policy_id
         self._asked = asked
         self._reconciling = Reconciling(self._expecting, asked, report)
         self._tree = Range()
@@ -113,7 +116,7 @@ class _Audit:
         if sha256(body).digest() != item.said.payload:
             raise Malformed("BODY", "the body is not the one that was signed")
         if item.said.kind == Kind.ACTION:
-            return _Step(index, action=self._expecting.read(index, item))
+            return _Step(index, action=self._expecting.actions.read(index, item))
         if item.said.kind != Kind.DISCLOSURE:
             return None
         if item.said.actor != self._notary:
@@ -124,7 +127,7 @@ class _Audit:
 
     def _take(self, steps: Sequence[_Step]) -> bool:
         try:
-            self._expecting.keep([step.action for step in steps if step.action])
+            self._expecting.actions.keep([step.action for step in steps if step.action])
         except HubError as e:
             return self._ends(e, steps[0].entry)
         for index, action, told in steps:
@@ -135,7 +138,7 @@ class _Audit:
                     self._reconciling.hold(index, told)
                 else:
                     self._reconciling.compare()
-            except HubError as e:
+            except (Corrupt, Malformed) as e:
                 return self._ends(e, index)
         self._expecting.put_down()
         if self._reconciling.waiting > MOST_WAITING:
@@ -171,7 +174,7 @@ class _Audit:
         report.holds(
             "RULES",
             f"each of {expecting.position} accepted actions is one that the rules of"
-            f" {self._pack} allowed when it was recorded",
+            f" {expecting.judged_by} allowed when it was recorded",
         )
         report.holds(
             "DISCLOSURES",

@@ -4,31 +4,31 @@ Registry and cases are folded as the projector does it, over stores of the audit
 accepted action is put before the rules again, and each entry before the consent table.
 """
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from domain import events as ev
+from domain.agency import Registry
 from domain.case import Case
-from domain.errors import Conflict, Corrupt, Malformed, Refused
+from domain.errors import Refused
 from domain.feed import LANES, Progress, lane_of
 from domain.feed import Entry as FeedEntry
-from domain.ports import EventStore, Feeds, Language, Recorded
+from domain.policy import Policy
+from domain.ports import EventStore, Feeds, Language
 from domain.rules.decide import decide
 from domain.rules.world import World
-from domain.trail.checkpoint import MAX_NUMBER
 from domain.trail.deliveries import Delivery
-from domain.trail.state import Item
-from domain.trail.statement import disclosure_stream, stream_tag
-from domain.vocabulary import SEALED, Seat
+from domain.vocabulary import Seat
+from services.auditor.actions import Action, Actions
+from services.auditor.packs import Packs
 from services.auditor.second_reading import Judged, Table, judge
 from services.hub.lane import Categories, Lane
 from services.hub.outlook import Outlooks
-from services.hub.showing import Showing
 
 HELD_CASES = 4_000
 """Cases held folded before most of them are let go; about 30 kB each."""
-_DIGEST = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,22 +36,11 @@ class Judging:
     """What the rules are read with, and where folded cases are put down meanwhile."""
 
     language: Language
-    world: World
-    """Gives the policy pack; the registry is folded from the log."""
+    packs: Packs
     events: EventStore
     """Empty, for this audit alone."""
     feeds: Feeds
     """Likewise."""
-
-
-class Action(NamedTuple):
-    """An accepted action, read."""
-
-    entry: int
-    """Place in the log, from 0."""
-    actor: bytes
-    recorded: Recorded
-    event: ev.Event
 
 
 class Due(NamedTuple):
@@ -81,93 +70,46 @@ class Expecting:
 
     def __init__(self, judging: Judging) -> None:
         """Start before the first entry; the stores must be empty."""
-        language, store, feeds = judging.language, judging.events, judging.feeds
-        self._language, self._store, self._feeds = language, store, feeds
-        self._types = {language.shape(t).number: t for t in language.types()}
-        self._outlooks = Outlooks(store, language, judging.world)
-        categories = Categories(language)
-        self._lanes = [
-            Lane(
-                number,
-                Progress(),
-                {},
-                store=store,
-                feeds=feeds,
-                language=language,
-                categories=categories,
-                outlooks=self._outlooks,
-            )
-            for number in range(LANES)
-        ]
-        feeds.progress()
-        self._digests = bytearray()
-        """Digest of the statement at each position."""
-        self._versions: dict[str, int] = {}
-        self._case_of: dict[bytes, str] = {}
-        """Disclosure stream -> case id."""
+        self._language, self._store = judging.language, judging.events
+        self._feeds, self._packs = judging.feeds, judging.packs
+        self._categories = Categories(judging.language)
+        self.actions = Actions(judging.language, judging.events)
         self._touched: set[str] = set()
         self._new: list[FeedEntry] = []
+        self._outlooks: dict[str, Outlooks] = {}
+        """Id of a pack -> the world under it."""
+        self._changes: list[tuple[int, str]] = []
+        """(position after which a pack was in force, its id) each, positions going up."""
         self.position = 0
         """How many accepted actions were taken."""
         self.asked = 0
         """Entries that the table was asked about."""
+        judging.feeds.progress()
+        self._lanes = self._begin(judging.packs.first)
 
-    def case_of(self, stream: bytes) -> str:
-        """Return the case whose disclosures stand in `stream`; empty if there is none."""
-        return self._case_of.get(stream, "")
-
-    def read(self, index: int, item: Item) -> Action:
-        """Return the next accepted action; `Malformed` if it is none that can be folded."""
-        entry, said, body = item.entry, item.said, item.body or b""
-        type = self._types.get(said.type)
-        if type is None:
-            raise Malformed("UNKNOWN_EVENT", f"event type {said.type} is not in our schemas")
-        if entry.recorded_ms > MAX_NUMBER:
-            raise Malformed("RECORDED_MS", "no clock says this time; stores cannot keep it")
-        _, event = self._language.read(type, body)
-        case_id = event.head.case_id
-        if stream_tag(case_id) != said.stream:
-            raise Malformed("WRONG_STREAM", "the record is of another case than its statement")
-        version = self._versions[case_id] = self._versions.get(case_id, 0) + 1
-        self._digests += item.digest
-        if version == 1:
-            self._case_of[disclosure_stream(case_id)] = case_id
-        recorded = Recorded(
-            position=len(self._digests) // _DIGEST,
-            event_id=event.head.event_id,
-            case_id=case_id,
-            version=version,
-            type=type,
-            body=body,
-            statement=entry.statement,
-            signature=entry.signature,
-            recorded_ms=entry.recorded_ms,
-        )
-        return Action(index, said.actor, recorded, event)
-
-    def keep(self, actions: Sequence[Action]) -> None:
-        """Put down what was read, before it is taken; `Corrupt` EVENT_TWICE."""
-        if not actions:
-            return
-        try:
-            with self._store.appending() as tx:
-                tx.append([action.recorded for action in actions], [])
-        except Conflict as e:
-            message = "an id of an event from here on stands in the log twice"
-            raise Corrupt("EVENT_TWICE", message) from e
+    @property
+    def judged_by(self) -> str:
+        """The packs that were in force, each once."""
+        return ", ".join(dict.fromkeys(pack for _, pack in self._changes))
 
     def take(self, action: Action, problems: list[Problem]) -> Iterator[Due]:
         """Fold the next action that was kept; yield what it makes due, append what is wrong.
 
-        `Corrupt` when it cannot be folded: nothing after it can be judged.
+        `Corrupt` when it cannot be folded: nothing after it can be judged. `Refused`
+        PACK_MISSING when it cannot be told what was in force.
         """
         recorded, event = action.recorded, action.event
-        self.position = recorded.position
         if isinstance(event, ev.RegistryEvent):
             for lane in self._lanes:
                 lane.take(recorded)
-            self._outlooks.keep({lane.outlook for lane in self._lanes})
+            self._known.keep({lane.outlook for lane in self._lanes})
+            self.position = recorded.position
             return
+        pack = self._packs.in_force(event.head.policy, recorded.recorded_ms)
+        if pack.id != self._changes[-1][1]:
+            self.put_down()
+            self._lanes = self._begin(pack)
+        self.position = recorded.position
         lane = self._lanes[lane_of(recorded.case_id)]
         showing, world = lane.showing(recorded), lane.outlook.world
         problems += _wrong(action, event, showing.case, world)
@@ -175,7 +117,9 @@ class Expecting:
         self._touched.add(recorded.case_id)
         self._new += entries
         if entries:
-            problems += self._read_again(entries, showing, world, recorded.recorded_ms)
+            table = Table(showing.case, world, recorded.recorded_ms)
+            self.asked += len(entries)
+            problems += (Problem("TABLE", *wrong) for wrong in table.against(entries, showing))
         for entry in entries:
             delivery = self._delivery(entry)
             case_id, ms, position = recorded.case_id, recorded.recorded_ms, recorded.position
@@ -193,38 +137,51 @@ class Expecting:
     def judge(self, case_id: str, delivery: Delivery, position: int) -> Judged:
         """Return what the table said of `delivery` when the log stood at `position`."""
         events = [r for r in self._store.read_case(case_id) if r.position <= position]
-        return judge(events, delivery, self._language, self._outlooks.upto(position).world)
+        change = bisect_left(self._changes, position, key=lambda change: change[0])
+        _, pack = self._changes[max(0, change - 1)]
+        return judge(events, delivery, self._language, self._outlooks[pack].upto(position).world)
+
+    @property
+    def _known(self) -> Outlooks:
+        """The world under the pack in force."""
+        return self._outlooks[self._changes[-1][1]]
+
+    def _begin(self, pack: Policy) -> list[Lane]:
+        """Return all lanes as they stand, under `pack`: a hub that is started with it."""
+        if pack.id not in self._outlooks:
+            world = World(
+                registry=Registry(),
+                policies=self._packs.by_id,
+                home=pack.country,
+                policy_id=pack.id,
+            )
+            self._outlooks[pack.id] = Outlooks(self._store, self._language, world)
+        self._changes.append((self.position, pack.id))
+        heads = self._feeds.heads()
+        return [
+            Lane(
+                number,
+                Progress(self.position),
+                {seat: seq for (seat, lane), seq in heads.items() if lane == number},
+                store=self._store,
+                feeds=self._feeds,
+                language=self._language,
+                categories=self._categories,
+                outlooks=self._known,
+            )
+            for number in range(LANES)
+        ]
 
     def _delivery(self, entry: FeedEntry) -> Delivery:
-        end = entry.position * _DIGEST
         return Delivery(
             *entry.seat,
             entry.lane,
             entry.seq,
             entry.supersedes or 0,
             entry.mask,
-            bytes(self._digests[end - _DIGEST : end]),
+            self.actions.digest(entry.position),
             entry.basis,
         )
-
-    def _read_again(
-        self, entries: Sequence[FeedEntry], showing: Showing, world: World, at: int
-    ) -> Iterator[Problem]:
-        """Yield each entry whose mask is not what the table gives."""
-        table = Table(showing.case, world, at)
-        past = {one.position: one for one in showing.timeline}
-        for entry in entries:
-            one, stands = past[entry.position], showing.readers[entry.seat].stance
-            given = table.mask(stands, one.event, one.recorded_ms, one.categories)
-            self.asked += 1
-            if given != entry.mask:
-                differs = ", ".join(
-                    f"{c.name} {table.decision(entry.seat, c, one.event, one.recorded_ms).code}"
-                    for c in SEALED
-                    if (given ^ entry.mask) & c.bit
-                )
-                message = f"what {'/'.join(entry.seat)} gets is not what the table says: {differs}"
-                yield Problem("TABLE", message, entry.seat)
 
 
 def _wrong(action: Action, event: ev.CaseEvent, case: Case, world: World) -> Iterator[Problem]:
@@ -236,4 +193,4 @@ def _wrong(action: Action, event: ev.CaseEvent, case: Case, world: World) -> Ite
     try:
         decide(event, case, world, at)
     except Refused as e:
-        yield Problem("RULES", f"the rules refuse {type(event).__name__}: {e.code}")
+        yield Problem("RULES", f"the rules refuse {type(event).__name__}: {e.code} ({e.message})")

@@ -72,7 +72,8 @@ class Reconciling:
     def hold(self, entry: int, item: Item) -> None:
         """Take a DISCLOSURE, by its place in the log; compared is at the end of its round."""
         self.disclosures += 1
-        case_id, position = self._expecting.case_of(item.said.stream), self._expecting.position
+        case_id = self._expecting.actions.case_of(item.said.stream)
+        position = self._expecting.position
         for delivery in item.deliveries:
             told = Told(delivery, case_id, entry, item.said.actor_time_ms, position)
             self._round[feed_of(delivery)].append(told)

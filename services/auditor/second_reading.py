@@ -5,7 +5,7 @@ Feeds are made from the compiled audience. Here the same entries are held agains
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from domain import events as ev
@@ -13,6 +13,7 @@ from domain.case import Case
 from domain.consent import Standing
 from domain.decision import Decision, Question, decide
 from domain.errors import Corrupt
+from domain.feed import Entry
 from domain.fold import evolve
 from domain.ports import Language, Recorded
 from domain.rules.world import World
@@ -20,6 +21,7 @@ from domain.trail.deliveries import Delivery
 from domain.trail.statement import digest
 from domain.visibility import Stance, sees
 from domain.vocabulary import SEALED, Category, Seat
+from services.hub.showing import Showing
 
 
 class Judged(NamedTuple):
@@ -64,6 +66,21 @@ class Table:
         )
         visible = sees(event, stands, opened, opened, self._world.policy.visibility)
         return opened if opened and visible else 0
+
+    def against(self, entries: Sequence[Entry], showing: Showing) -> Iterator[tuple[str, Seat]]:
+        """Yield what is wrong with each entry whose mask is not what the table gives."""
+        past = {one.position: one for one in showing.timeline}
+        for entry in entries:
+            one, stands = past[entry.position], showing.readers[entry.seat].stance
+            given = self.mask(stands, one.event, one.recorded_ms, one.categories)
+            if given != entry.mask:
+                differs = ", ".join(
+                    f"{c.name} {self.decision(entry.seat, c, one.event, one.recorded_ms).code}"
+                    for c in SEALED
+                    if (given ^ entry.mask) & c.bit
+                )
+                message = f"what {'/'.join(entry.seat)} gets is not what the table says: {differs}"
+                yield message, entry.seat
 
     def _decide(self, question: Question) -> Decision:
         agency = question.seat.agency

@@ -81,7 +81,10 @@ def log_on_kafka(parts: Parts) -> LogReader:
 
 def own_copies(policy: Path | None, trust: Path | None) -> Own:
     """Return the auditor's own copies of whom to trust; `Malformed` UNREADABLE if one is not."""
-    return Own(policy=_file(policy), trust=_file(trust))
+    return Own(
+        policy=None if policy is None else own_copy(policy),
+        trust=None if trust is None else own_copy(trust),
+    )
 
 
 class PathStateFile:
@@ -135,9 +138,8 @@ def _operator(trust: Trust) -> Key:
     )
 
 
-def _file(path: Path | None) -> bytes | None:
-    if path is None:
-        return None
+def own_copy(path: Path) -> bytes:
+    """Return a file of the auditor's own; `Malformed` UNREADABLE."""
     try:
         return path.read_bytes()
     except OSError as e:

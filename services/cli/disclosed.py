@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -37,6 +38,14 @@ def check_disclosures(
     seat: Annotated[str, typer.Option(help="Findings of one seat alone: AGENCY/PURPOSE.")] = "",
     since: Annotated[str, typer.Option("--from", help=f"Findings from then on. {_TIME}")] = "",
     until: Annotated[str, typer.Option("--to", help=f"Findings before then. {_TIME}")] = "",
+    packs: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--pack",
+            help="Policy pack (TOML) of the rules; once for each that was in force over the time"
+            " of the log. Without, the one that NRM_POLICY names.",
+        ),
+    ] = None,
     policy: PolicyFile = None,
     trust: TrustFile = None,
     agency: AsAuditor = "",
@@ -45,7 +54,8 @@ def check_disclosures(
 ) -> None:
     """Judge every disclosure anew: what the rules did not allow, and what they gave and is not.
 
-    The policy pack of the rules is the one that NRM_POLICY names.
+    An action names the policy pack that it was decided under. Each pack counts from its first day
+    to the first day of the next; on that day itself the one before may still be named.
     """
 
     def work(tools: Tools) -> Report:
@@ -55,7 +65,7 @@ def check_disclosures(
             to_ms=instant(until) if until else None,
         )
         trail, own = trail_at(source, agency, data), own_copies(policy, trust)
-        with judging(Settings.from_env(data, os.environ)) as rules:
+        with judging(Settings.from_env(data, os.environ), packs or ()) as rules:
             return disclosures(trail, own, tools, rules, asked)
 
     answer(work, as_json=as_json)

@@ -5,7 +5,7 @@ changes what it tells in the last moment, as its `lie` says.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import closing
 from dataclasses import replace
 from itertools import zip_longest
@@ -19,6 +19,7 @@ from domain.case import Case
 from domain.errors import Refused
 from domain.feed import Entry as FeedEntry
 from domain.fold import evolve
+from domain.policy import Policy
 from domain.ports import Recorded
 from domain.rules.decide import decide
 from domain.rules.world import World
@@ -32,6 +33,7 @@ from schemas.layout import layout
 from services.auditor.differing import DisclosureFinding
 from services.auditor.disclosures import disclosures
 from services.auditor.expecting import Judging
+from services.auditor.packs import Packs
 from services.auditor.reconciling import Asked
 from services.auditor.report import Report
 from services.hub.projector import Projector
@@ -94,6 +96,11 @@ class DisclosingHub:
             self.trail.agency(agency)
         for entry, body in self.trail.leaves:
             self._take(entry, body)
+
+    def restart(self, pack: Policy) -> None:
+        """Go on under another policy pack; everything before was projected."""
+        self.world = replace(self.world, policies={pack.id: pack}, policy_id=pack.id)
+        self._projector = Projector(self._store, self._feeds, LANGUAGE, self.world)
 
     def act(self, event: ev.CaseEvent, at: int = T0) -> bool:
         """Record an event, not before `at`; return whether the rules let it in."""
@@ -214,14 +221,20 @@ class DisclosingHub:
 _TYPES = {layout(t).shape.number: t for t in LANGUAGE.types()}
 
 
-def audit(folder: Path, trail: SignedTrail, **asked: object) -> Report:
-    """Audit the disclosures of the trail in `folder`, under the auditor's own pins."""
+def audit(
+    folder: Path, trail: SignedTrail, packs: Collection[Policy] = (), **asked: object
+) -> Report:
+    """Audit the disclosures of the trail in `folder`, under the auditor's own pins.
+
+    Judged by is the pack of these tests if no `packs` are given.
+    """
+    given = Packs(packs or [world().policy])
     with (
         audited.tools() as tools,
         closing(SqliteEventStore("")) as events,
         closing(SqliteFeeds("")) as feeds,
     ):
-        judging = Judging(language=LANGUAGE, world=world(), events=events, feeds=feeds)
+        judging = Judging(language=LANGUAGE, packs=given, events=events, feeds=feeds)
         own = audited.own(trail)
         return disclosures(audited.source(folder), own, tools, judging, Asked(**asked))  # type: ignore[arg-type]
 
