@@ -5,11 +5,12 @@ of an actor, roots of another log, feeds that were not told (reference audit 5.3
 are handed out, so that the caller verifies them in bulk and in as many processes as it likes.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from domain.errors import HubError, Malformed
+from domain.events import REGISTRY_STREAM
 from domain.standing import Period
 from domain.trail.admission import (
     SEEN,
@@ -19,13 +20,17 @@ from domain.trail.admission import (
     map_problems,
     problems,
 )
-from domain.trail.entry import Epoch, read
-from domain.trail.merkle import leaf
+from domain.trail.entry import Entry, Epoch, read
+from domain.trail.merkle import Range, leaf
 from domain.trail.state import Item, State
-from domain.trail.statement import Kind, actor_id, signed_bytes
+from domain.trail.statement import Kind, actor_id, signed_bytes, stream_tag
 
 MOST_FINDINGS = 1_000
 """And as many alarms: a log could be made to have more than memory holds."""
+REGISTRY = stream_tag(REGISTRY_STREAM)
+"""The stream from which keys are learned."""
+_STREAM = slice(4, 36)
+"""Where a statement says of which stream it is (docs/formats.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,20 @@ class Keys(Protocol):
         ...
 
 
+class Kept(NamedTuple):
+    """A replay right after an EPOCH, with nothing found but alarms: all it takes to go on."""
+
+    covered: Range
+    """The tree up to the EPOCH, without it."""
+    epoch: bytes
+    """The entry."""
+    state: State
+    """After it."""
+    facts: Sequence[tuple[bytes, bytes]]
+    """The registry's stream: each entry and its body."""
+    alarms: Sequence[Finding]
+
+
 class Replay:
     """Takes the leaves of a log in order and keeps what is wrong with them.
 
@@ -72,14 +91,22 @@ class Replay:
     `findings` cannot be empty.
     """
 
-    def __init__(self, *, keys: Keys, notary: bytes, follow: Collection[bytes] = ()) -> None:
-        """Start before the first leaf; `notary` is its pinned public key.
+    def __init__(
+        self,
+        *,
+        keys: Keys,
+        notary: bytes,
+        follow: Collection[bytes] = (),
+        kept: Kept | None = None,
+    ) -> None:
+        """Start before the first leaf, or after what was `kept`, which is this replay's then.
 
-        `follow` names streams whose entries are listed in `followed`.
+        `notary` is its pinned public key; `follow` names streams whose entries are listed in
+        `followed`, from here on. What `Keys.learn` says of a fact in `kept` is raised.
         """
-        self.state = State()
+        self.state = kept.state if kept else State()
         self.findings: list[Finding] = []
-        self.alarms: list[Finding] = []
+        self.alarms: list[Finding] = list(kept.alarms) if kept else []
         """Where an actor says that it was shown another log: no fault that is seen in this one,
         else any one actor could spoil it for all."""
         self.map_known = True
@@ -88,6 +115,24 @@ class Replay:
         self._keys = keys
         self._notary = actor_id(notary)
         self._notary_signer = Signer(notary, "", Period(starts=0))
+        self._closed = (kept.covered, kept.epoch) if kept else None
+        """The newest EPOCH, and the tree before it."""
+        self._facts = list(kept.facts) if kept else []
+        for data, body in self._facts:
+            entry = Entry.decode(data)
+            if entry.said.kind == Kind.ACTION and not entry.code:
+                keys.learn(Item(data, entry, body))
+
+    @property
+    def kept(self) -> Kept | None:
+        """What to keep; None but right after an EPOCH, and for good once anything is wrong.
+
+        Signatures are not looked at here; it changes with the next leaf, so encode it at once.
+        """
+        at_epoch = self.state.checkpoint(self.state.size) is not None
+        if self._closed is None or self.findings or not at_epoch:
+            return None
+        return Kept(*self._closed, self.state, self._facts, self.alarms)
 
     def take(self, data: bytes, body: bytes | None) -> Claim | None:
         """Take the next leaf, and its body if it is at hand; return the signature to verify.
@@ -104,6 +149,8 @@ class Replay:
         if isinstance(found, Epoch):
             self._close(data, found, body)
             return None
+        if data[_STREAM] == REGISTRY:
+            self._facts.append((data, body or b""))
         return self._add(Item(data, found, body))
 
     def finish(self) -> None:
@@ -116,6 +163,7 @@ class Replay:
         self._find(epoch_problems(self.state, epoch, body))
         if self.map_known:
             self._find(map_problems(self.state, epoch))
+        self._closed = self.state.range, data
         self.state.close(leaf(data))
 
     def _add(self, item: Item) -> Claim | None:
