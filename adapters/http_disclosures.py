@@ -4,7 +4,7 @@ from adapters.http_trail import HttpTrailLink
 from domain.notary import StreamProof
 
 STREAM_BYTES = 8 << 20
-"""Of a page of disclosures: 1,000 entries with 30 deliveries each."""
+"""Of a page of disclosures, whose 4 MiB of entries and bodies come in base64."""
 
 
 class HttpDisclosureLink(HttpTrailLink):

@@ -110,8 +110,11 @@ class NotaryStore(Protocol):
         """Return the newest size that each actor has seen, if it is not 0."""
         ...
 
-    def streamed(self, stream: bytes, after: int = 0) -> Sequence[int]:
-        """Return the log indexes of a stream's entries from its number `after` on, in order."""
+    def streamed(self, stream: bytes, after: int = 0, most: int | None = None) -> Sequence[int]:
+        """Return the log indexes of a stream's entries from its number `after` on, in order.
+
+        All of them, or `most`.
+        """
         ...
 
     def has_case(self, stream: bytes) -> bool:
@@ -127,6 +130,10 @@ class NotaryStore(Protocol):
 
         `Conflict` READER_SEQ when another statement of its actor has this number.
         """
+        ...
+
+    def has_taken(self, statement: bytes) -> bool:
+        """Return whether this very statement was taken, and not dropped since."""
         ...
 
     def posted(self, actor: bytes) -> Posted | None:

@@ -100,10 +100,11 @@ class SqliteNotaryStore:
         """Return the newest size that each actor has seen."""
         return {r["actor"]: r["size"] for r in self._rows("SELECT * FROM seen")}
 
-    def streamed(self, stream: bytes, after: int = 0) -> Sequence[int]:
+    def streamed(self, stream: bytes, after: int = 0, most: int | None = None) -> Sequence[int]:
         """Return the log indexes of a stream's entries from its number `after` on."""
-        sql = "SELECT place FROM streamed WHERE stream = ? ORDER BY place LIMIT -1 OFFSET ?"
-        return [r["place"] for r in self._rows(sql, stream, after)]
+        sql = "SELECT place FROM streamed WHERE stream = ? ORDER BY place LIMIT ? OFFSET ?"
+        limit = -1 if most is None else most
+        return [r["place"] for r in self._rows(sql, stream, limit, after)]
 
     def has_case(self, stream: bytes) -> bool:
         """Return whether it is the disclosure stream of a case with an accepted action."""
@@ -129,6 +130,12 @@ class SqliteNotaryStore:
         if held["statement"] != posted.statement:
             raise Conflict("READER_SEQ", "another statement has this number; send that again")
         return int(held["number"])
+
+    def has_taken(self, statement: bytes) -> bool:
+        """Return whether this very statement was taken, and not dropped since."""
+        said = Statement.decode(statement)
+        sql = "SELECT 1 FROM intake WHERE actor = ? AND actor_seq = ? AND statement = ?"
+        return bool(self._rows(sql, said.actor, said.actor_seq, statement))
 
     def posted(self, actor: bytes) -> Posted | None:
         """Return the newest that this actor posted."""

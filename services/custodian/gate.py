@@ -12,10 +12,12 @@ from typing import Protocol
 
 from domain.custody import DisclosureLink, SeenLog
 from domain.errors import HubError, Malformed, NotAuthentic, Unavailable
-from domain.notary import StreamProof
+from domain.notary import HeadProof
 from services.custodian.custodian import Custodian
-from services.custodian.disclosures import Disclosures, Shown, bytes_of, length_of
+from services.custodian.disclosures import Disclosures, Shown
 from services.custodian.pace import Pace
+from services.custodian.stream import Stream
+from services.custodian.streams import Streams
 from services.custodian.tiles import Tiles
 from services.custodian.trail import SeenTrail
 from services.signals import Signals
@@ -23,11 +25,7 @@ from services.signals import Signals
 LOOK_SECONDS = 0.1
 """From one look at what waits, and at the checkpoint if something does, to the next."""
 AT_ONCE = 16
-"""Cases asked about side by side."""
-MOST = 100_000
-"""Entries of one case's stream; a notary that has more of them to tell is not listened to."""
-MOST_BYTES = 64 << 20
-"""Of all streams that are read side by side; an entry has some hundred bytes."""
+"""Cases asked about side by side, each with a page of its stream in memory."""
 FIRST_BACKOFF, LAST_BACKOFF = 0.1, 5.0
 log = logging.getLogger(__name__)
 
@@ -68,7 +66,7 @@ class Gate:
         self._pace = Pace()
         self._waits_for = ""
         self._published = b""
-        self._held = 0
+        self._streams = Streams()
         self._size = trail.seen.size if trail.seen else 0
 
     async def run(self) -> None:
@@ -90,6 +88,8 @@ class Gate:
 
     async def step(self) -> bool:
         """Ask about what waits, if it is time; return whether there is more to ask now."""
+        if any(size > self._size for size in self._custodian.unwitnessed.values()):
+            await self._look()  # is there a quorum over what the log alone has proven?
         self._pace.wait_for(self._waiting(), self._size, time.monotonic())
         if not self._pace.rested(time.monotonic()):
             return False
@@ -126,12 +126,14 @@ class Gate:
     async def _shown(self, case_id: str) -> Shown | None:
         """Return what is proven of a case; None when there is no proof, or none that holds."""
         at_least = self._trail.seen.size if self._trail.seen else 0
-        pages: list[StreamProof] = []
-        try:
-            await self._read(case_id, pages)
+        check = self._disclosures.shown
+
+        async def proven(stream: Stream, proof: HeadProof) -> Shown:
             events = self._custodian.key_events(case_id)
-            check = self._disclosures.shown
-            shown = await self._tiles.having(lambda: check(case_id, pages, events, at_least))
+            return await self._tiles.having(lambda: check(case_id, stream, proof, events, at_least))
+
+        try:
+            shown = await self._streams.proven(case_id, self._link.disclosures, proven)
         except (NotAuthentic, Malformed) as e:
             log.error("a proof does not hold: %s", e)  # noqa: TRY400 - whose trace says nothing
             self._metrics.bad_proof()
@@ -145,26 +147,7 @@ class Gate:
         else:
             self._waits_for = ""
             return shown
-        finally:
-            self._held -= sum(map(bytes_of, pages))
         return None
-
-    async def _read(self, case_id: str, pages: list[StreamProof]) -> None:
-        """Add the whole disclosure stream of a case, as the notary says it is, to `pages`.
-
-        `Malformed` STREAM_LENGTH when it says that there is more than any case has,
-        `Unavailable` STREAMS_HELD when the streams that are read at once are too large together.
-        """
-        read = length = 0
-        while not pages or (pages[-1].entries and read < length):
-            page = await self._link.disclosures(case_id, read)
-            pages.append(page)
-            self._held += bytes_of(page)
-            read, length = read + len(page.entries), length_of(page)
-            if max(read, length) > MOST:
-                raise Malformed("STREAM_LENGTH", f"a stream has at most {MOST} entries")
-            if self._held > MOST_BYTES:
-                raise Unavailable("STREAMS_HELD", f"more than {MOST_BYTES} bytes; asked again")
 
     def _save(self) -> None:
         seen = self._trail.seen

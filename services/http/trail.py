@@ -67,7 +67,7 @@ def trail_endpoints(parts: TrailParts) -> list[Endpoint]:
         get("/trail/tile/{path:path}", face.tile, public=True, media=BINARY),
         get("/trail/anchors/{name}", face.anchor, public=True, media=BINARY),
         get("/trail/body/{path:path}", face.bodies, media=BINARY),
-        get("/trail/streams/{stream}", face.streamed, list[int]),
+        get("/trail/streams/{stream}", face.streamed, list[int], query=_AFTER),
         get("/trail/receipts/{stream}/{digest}", face.receipt, Receipt),
         get("/trail/heads/{key}", face.head, HeadProof),
         get("/trail/disclosed/{stream}/{leaf}", face.disclosed, Receipt),
@@ -122,9 +122,11 @@ class _Face:
         return await self._tile(f"body/{path}", _BUNDLE.fullmatch(path))
 
     async def streamed(self, request: Request) -> Response:
-        """Return where in the log a stream's entries stand; for oversight."""
+        """Return where in the log a stream's entries stand, 1,000 at most; for oversight."""
         self._overseer(request)
-        return await self._proved(self._parts.proofs.indexes, _hash(request, "stream"))
+        return await self._proved(
+            self._parts.proofs.indexes, _hash(request, "stream"), _after(request)
+        )
 
     async def receipt(self, request: Request) -> Response:
         """Return the proof that a statement stands in the trail; 404 as long as it does not."""
@@ -151,12 +153,11 @@ class _Face:
         """Return what was disclosed of a case, and that it is all; for the custodian."""
         if self._parts.tokens.agency(request) != self._parts.custodian:
             self._overseer(request)
-        after = int(number_of(request, "after", 0))
         try:
             stream = disclosure_stream(request.path_params["case_id"])
         except ValueError:
             raise Malformed("CASE_ID", "a case id is a UUID") from None
-        return await self._proved(self._parts.proofs.stream, stream, after)
+        return await self._proved(self._parts.proofs.stream, stream, _after(request))
 
     async def take_receipt(self, request: Request) -> Response:
         """Take a reader's RECEIPT of what its feed brought it."""
@@ -197,6 +198,10 @@ def _leaves(place: re.Match[str]) -> int:
     number = int(re.sub("[x/]", "", place["number"]))
     level = int(place.groupdict().get("level") or 0)
     return (WIDTH * number + int(place["width"] or WIDTH)) << 8 * level
+
+
+def _after(request: Request) -> int:
+    return int(number_of(request, "after", 0))
 
 
 def _hash(request: Request, name: str) -> bytes:

@@ -8,7 +8,9 @@ from domain.trail.statement import digest
 from services.notary.shown import Shown
 
 ENTRIES = 1_000
-"""Entries of one answer at most; who wants more asks from the next number on."""
+"""Entries, or indexes, of one answer at most; who wants more asks from the next number on."""
+PAGE_BYTES = 4 << 20
+"""Entries and bodies of one answer at most, unless it has one entry alone."""
 
 
 class Proofs:
@@ -22,16 +24,17 @@ class Proofs:
     def receipt(self, stream: bytes, statement_digest: bytes) -> Receipt:
         """Return the proof that a statement stands in a stream; `Refused` NOT_IN_TRAIL."""
         published = self._shown.published
-        for index in reversed(self.indexes(stream)):
+        found = self._store.streamed(stream)
+        for index in reversed([i for i in found if i < published.tree.size]):
             entry = published.tree.entry(index)
             if digest(Entry.decode(entry).statement) == statement_digest:
                 return Receipt(entry=entry, proof=published.proof(index))
         raise Refused("NOT_IN_TRAIL", "no published checkpoint has this statement; ask again")
 
-    def indexes(self, stream: bytes) -> list[int]:
-        """Return where in the published log a stream's entries stand."""
+    def indexes(self, stream: bytes, after: int = 0) -> list[int]:
+        """Return where in the published log a stream's entries stand, from number `after` on."""
         size = self._shown.published.tree.size
-        return [index for index in self._store.streamed(stream) if index < size]
+        return [i for i in self._store.streamed(stream, after, ENTRIES) if i < size]
 
     def head(self, key: bytes) -> HeadProof:
         """Return the proof of what a key of the map has, or that it has nothing."""
@@ -40,8 +43,13 @@ class Proofs:
     def stream(self, stream: bytes, after: int) -> StreamProof:
         """Return a stream's entries from its number `after` on, and the proof of its head."""
         shown, head = self._shown.newest_head(stream_key(stream))
-        tree = shown.tree
-        found = self._store.streamed(stream, after)
-        indexes = [i for i in found if i < tree.size][:ENTRIES]
-        entries = [Streamed(index=i, entry=tree.entry(i), body=tree.body(i)) for i in indexes]
+        tree, entries, left = shown.tree, list[Streamed](), PAGE_BYTES
+        for index in self._store.streamed(stream, after, ENTRIES):
+            if index >= tree.size:
+                break
+            item = Streamed(index=index, entry=tree.entry(index), body=tree.body(index))
+            left -= len(item.entry) + len(item.body)
+            if entries and left < 0:
+                break
+            entries.append(item)
         return StreamProof(head=head, entries=tuple(entries))

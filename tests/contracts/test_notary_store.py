@@ -128,6 +128,7 @@ def test_a_stream_lists_its_entries_in_the_order_of_the_log(store: NotaryStore) 
     moved(store, 4, tree(8), streamed=[(ours, 4), (other, 6)])
     assert list(store.streamed(ours)) == [0, 2, 4]
     assert list(store.streamed(ours, after=1)) == [2, 4]
+    assert list(store.streamed(ours, after=1, most=1)) == [2]
     assert list(store.streamed(ours, after=3)) == []
     assert list(store.streamed(sha("nobody"))) == []
 
@@ -187,6 +188,8 @@ def test_what_was_not_admitted_leaves_its_number_to_the_reader(store: NotaryStor
         store.take(posted(f"receipt {seq}", seq))
     moved(store, 0, tree(3), dropped=[2])
     assert store.posted(actor_of(posted(""))) == posted("receipt 0")._replace(number=1)
+    taken = [store.has_taken(posted(f"receipt {seq}", seq).statement) for seq in (0, 1)]
+    assert taken == [True, False]
     assert store.take(posted("another", 1)) == 3, "a number of the intake is used once"
 
 

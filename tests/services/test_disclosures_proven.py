@@ -23,6 +23,7 @@ from domain.trail.statement import digest, disclosure_stream
 from domain.trail.tiles import TileNodes
 from domain.vocabulary import Seat
 from services.custodian.disclosures import Disclosures, Shown
+from services.custodian.stream import Stream
 from services.custodian.trail import STOP_MS, SeenTrail
 from services.notary.tree import Tree
 from tests.agencies import sha
@@ -51,9 +52,11 @@ class Reader:
         return Tree(self.world.files, size).nodes
 
     def shown(self, events: Sequence[bytes], pages: Pages = (), at_least: int = 0) -> Shown:
-        asked = pages or self.pages()
+        asked, stream = pages or self.pages(), Stream()
+        for page in asked:
+            stream = stream.extended(CASE, page.entries)
         disclosures = Disclosures(self.trail, self.notary, SIGNING.verify)
-        return disclosures.shown(CASE, asked, events, at_least)
+        return disclosures.shown(CASE, stream, asked[-1].head, events, at_least)
 
     def pages(self, case: str = "case") -> list[StreamProof]:
         return [self.world.proofs.stream(disclosure_stream(uid(case)), 0)]
@@ -104,8 +107,11 @@ def test_what_was_disclosed_of_other_events_and_cases_shows_nothing(world: Notar
     world.published()
     reader = Reader(world)
     assert reader.shown([other]).masks == {}
+    (own,), (others,) = reader.pages(), reader.pages("other")
+    with pytest.raises(NotAuthentic, match="BAD_CHAIN"):
+        reader.shown([other], [others])
     with pytest.raises(NotAuthentic, match="BAD_MAP_PROOF"):
-        reader.shown([other], reader.pages("other"))
+        reader.shown([other], [replace(own, head=others.head)])
 
 
 def test_the_newest_delivery_counts(world: NotaryWorld) -> None:
