@@ -37,7 +37,7 @@ _SUM = sha256().digest_size
 
 
 class Preface(NamedTuple):
-    """What stands before everything else, in every version."""
+    """What stands before everything else, in every version; as a SHA-256 of all ends it."""
 
     version: int
     checkpoint: Checkpoint
@@ -55,7 +55,9 @@ class Preface(NamedTuple):
         """Return the preface of what was kept, of any version; `Malformed` STATE if it is none."""
         found = _HEAD.match(data)
         if found is None:
-            raise wrong("nothing that a replay has kept")
+            raise wrong("none of a replay")
+        if sha256(data[:-_SUM]).digest() != data[-_SUM:]:
+            raise wrong("cut off or damaged: its checksum is another")
         version, text, trust = found.groups()
         try:
             checkpoint = Checkpoint.parse(text.decode("utf-8"))
@@ -83,7 +85,11 @@ def encode(kept: Kept, origin: str, trust: bytes) -> bytes:
     parts += counted(map(_case, sorted(state.delivered.cases.items(), key=lambda item: item[0])))
     parts += counted(sized(entry) + sized(body) for entry, body in kept.facts)
     parts += counted(NUMBER.pack(a.index) + text(a.message) for a in kept.alarms)
-    data = b"".join(parts)
+    return sealed(b"".join(parts))
+
+
+def sealed(data: bytes) -> bytes:
+    """Return what is to be kept with its checksum."""
     return data + sha256(data).digest()
 
 
@@ -92,8 +98,6 @@ def decode(data: bytes) -> Kept:
     preface = Preface.of(data)
     if preface.version != VERSION:
         raise wrong(f"of version {preface.version}, not {VERSION}")
-    if sha256(data[:-_SUM]).digest() != data[-_SUM:]:
-        raise wrong("cut off or damaged: its checksum is another")
     reading = Reading(data[:-_SUM], len(preface.encode()))
     closing = reading.take(EPOCH_SIZE)
     epoch = _epoch(closing)

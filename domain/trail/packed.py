@@ -96,4 +96,4 @@ def text(said: str) -> bytes:
 
 def wrong(what: str) -> Malformed:
     """Return the error that says what is wrong with all of it."""
-    return Malformed("STATE", f"what was kept of a replay is {what}")
+    return Malformed("STATE", f"the kept state is {what}")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from domain.errors import Malformed
 from domain.trail.checkpoint import Checkpoint
-from domain.trail.replay import Claim, Finding, Replay
+from domain.trail.replay import Claim, Replay
 from domain.trail.statement import Kind
 from domain.trail.tiles import WIDTH
 from services.auditor.mapping import ClaimedHeads
@@ -44,55 +44,66 @@ class Walk:
         replay: Replay,
         *,
         earlier: Checkpoint | None = None,
-        skip: int = 0,
         only: Collection[bytes] | None = None,
     ) -> None:
-        """Take every entry, and report; the log must continue `earlier`.
+        """Take every entry from where `replay` stands on, and report; but not its alarms.
 
-        Signatures of the first `skip` entries are not verified; with `only`, those of these
-        streams alone, whose entries are kept.
+        The log must continue `earlier`. With `only`, signatures of these streams alone are
+        verified, and their entries are kept; alarms are a note then.
         """
-        size = self._checkpoint.size
-        heads = replay.state.heads = ClaimedHeads(self._tools.maps, size)
+        size, start = self._checkpoint.size, replay.state.size
         tree = TreeCheck(self._source, self._checkpoint, self._report, earlier)
-        for number in range(-(-size // WIDTH)):
-            first = number * WIDTH
-            try:
-                entries = self._source.entries(number, size)
-                bodies = self._source.bodies(number, size)
-            except Malformed as e:
-                self._report.find(e.code, e.message, first)
+        if start and not tree.begin(replay.state.range):
+            return
+        heads = None if start else ClaimedHeads(self._tools.maps, size)
+        if heads is not None:
+            replay.state.heads = heads
+        for number in range(start // WIDTH, -(-size // WIDTH)):
+            if not self._take(number, replay, tree, heads, only):
                 break
-            tree.take(entries)
-            claims = []
-            for index, (entry, body) in enumerate(zip(entries, bodies, strict=True), first):
-                if entry[1:2] == _EPOCH:
-                    heads.claim(index, entry[_MAP_ROOT])
-                claim = replay.take(entry, body)
-                if only is not None:
-                    if entry[_STREAM] not in only:
-                        continue
-                    self.kept.append((index, entry, body))
-                if claim is not None and index >= skip:
-                    claims.append((index, claim))
-            self._verify(claims)
-            self._tools.progress(first + len(entries), size)
-            if len(replay.findings) > MOST_FINDINGS:
-                break
-        tree.finish()
-        for index in heads.wrong():
+        if tree.continues:
+            tree.finish()
+        for index in heads.wrong() if heads is not None else ():
             self._report.find(MAP, "the map of heads has another root", index)
-        self._alarm(replay.alarms, noted=only is not None)
-        self._tell(replay, skip)
+        if only is not None and replay.alarms:
+            said = f"{len(replay.alarms)} actions name a root that this log never had; the first is"
+            self._report.notes.append(f"{said} entry {replay.alarms[0].index}: see `audit verify`")
+        self._tell(replay, start)
 
-    def _alarm(self, alarms: Sequence[Finding], *, noted: bool) -> None:
-        """Report what actors say against the log; of some streams only a note holds or not."""
-        if noted and alarms:
-            message = f"{len(alarms)} actions name a root that this log never had; the first is"
-            self._report.notes.append(f"{message} entry {alarms[0].index}: see `audit verify`")
-        elif not noted:
-            for found in alarms:
-                self._report.find(found.check, found.message, found.index)
+    def _take(
+        self,
+        number: int,
+        replay: Replay,
+        tree: TreeCheck,
+        heads: ClaimedHeads | None,
+        only: Collection[bytes] | None,
+    ) -> bool:
+        """Take a bundle, from where the replay stands on; return whether to take another."""
+        first, size = number * WIDTH, self._checkpoint.size
+        try:
+            entries = self._source.entries(number, size)
+            bodies = self._source.bodies(number, size)
+        except Malformed as e:
+            self._report.find(e.code, e.message, first)
+            return False
+        tree.take(entries)
+        if not tree.continues:
+            return False
+        start, claims = replay.state.size, []
+        new = zip(entries[start - first :], bodies[start - first :], strict=True)
+        for index, (entry, body) in enumerate(new, start):
+            if heads is not None and entry[1:2] == _EPOCH:
+                heads.claim(index, entry[_MAP_ROOT])
+            claim = replay.take(entry, body)
+            if only is not None:
+                if entry[_STREAM] not in only:
+                    continue
+                self.kept.append((index, entry, body))
+            if claim is not None:
+                claims.append((index, claim))
+        self._verify(claims)
+        self._tools.progress(first + len(entries), size)
+        return len(replay.findings) <= MOST_FINDINGS
 
     def _verify(self, claims: Sequence[tuple[int, Claim]]) -> None:
         if claims:
@@ -109,7 +120,7 @@ class Walk:
                 message = "the signature does not hold under the key of its actor"
                 self._report.find(SIGNATURE, message, index)
 
-    def _tell(self, replay: Replay, skip: int) -> None:
+    def _tell(self, replay: Replay, start: int) -> None:
         while self._waiting:
             self._settle()
         whole = replay.state.size == self._checkpoint.size
@@ -118,14 +129,14 @@ class Walk:
         for found in replay.findings:
             self._report.find(found.check, found.message, found.index)
         failed = {finding.check for finding in self._report.findings}
+        after = f", from entry {start} on" if start else ""
         if whole and not replay.findings:
-            self._report.holds("CHAINS", "every stream and every actor counts without gaps")
+            self._report.holds("CHAINS", f"every stream and every actor counts without gaps{after}")
             if MAP not in failed:
                 keys = len(replay.state.heads)
-                message = f"every EPOCH has the map of heads, of {keys} keys at the end"
+                message = f"every EPOCH has the map of heads, of {keys} keys at the end{after}"
                 self._report.holds(MAP, message)
-            self._report.holds("BODIES", "every body is the one that was signed")
+            self._report.holds("BODIES", f"every body is the one that was signed{after}")
         self._report.findings.sort(key=lambda f: -1 if f.index is None else f.index)
         if whole and SIGNATURE not in failed:
-            after = f", from entry {skip} on" if skip else ""
             self._report.holds(SIGNATURE, f"{self._signed} signatures{after}")

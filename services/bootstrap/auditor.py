@@ -10,7 +10,7 @@ from adapters.head_maps import HeadMaps
 from adapters.notes import NoteVerifier
 from adapters.signature_pool import SignaturePool
 from adapters.signing import Ed25519Signing
-from adapters.trail_files import FolderTrailFiles
+from adapters.state_file import PathStateFile
 from adapters.trail_source import AgencyTokens, FolderSource, HttpSource
 from domain.errors import Malformed, Refused
 from domain.standing import Key, Period
@@ -19,10 +19,10 @@ from domain.trail.replay import Keys
 from schemas.language import AvroLanguage
 from services.auditor.bundling import Enclosed
 from services.auditor.opening import Own, Tools
-from services.auditor.verifying import StateFile
 from services.bootstrap.parts import COORDINATOR, Parts
 from services.directory import Directory
 from services.hub.restoring import LogReader
+from services.trail.keeping import StateFile
 from services.trail.keys import TrailKeys
 from services.trail.source import Source
 from services.trust import Trust
@@ -85,27 +85,6 @@ def own_copies(policy: Path | None, trust: Path | None) -> Own:
         policy=None if policy is None else own_copy(policy),
         trust=None if trust is None else own_copy(trust),
     )
-
-
-class PathStateFile:
-    """`StateFile` at a path."""
-
-    def __init__(self, path: Path) -> None:
-        """Keep it at `path`, which need not exist."""
-        self._path = path
-
-    def read(self) -> bytes | None:
-        """Return what was kept."""
-        try:
-            return self._path.read_bytes()
-        except FileNotFoundError:
-            return None
-        except OSError as e:
-            raise Malformed("STATE", f"{self._path} cannot be read: {e.strerror}") from e
-
-    def write(self, data: bytes) -> None:
-        """Keep `data`; durable when it returns."""
-        FolderTrailFiles(self._path.parent).write({self._path.name: data})
 
 
 def state_file(path: Path | None) -> StateFile | None:

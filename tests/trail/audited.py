@@ -13,8 +13,9 @@ from services.auditor.bundling import bundle
 from services.auditor.evidence import check_bundle
 from services.auditor.opening import Own, Tools
 from services.auditor.report import Report
-from services.auditor.verifying import StateFile, verify
+from services.auditor.verifying import verify
 from services.bootstrap.auditor import auditor_tools, enclosed, source_of
+from services.trail.keeping import StateFile
 from services.trail.source import Source
 from services.trust import Trust
 from tests.trail.signed import CASE, NOTARY, OPERATOR, REGISTRARS, SignedTrail, public

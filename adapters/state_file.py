@@ -1,0 +1,27 @@
+"""What a replay keeps, in a file of its own."""
+
+from pathlib import Path
+
+from adapters.trail_files import FolderTrailFiles
+from domain.errors import Malformed
+
+
+class PathStateFile:
+    """See the port `StateFile`."""
+
+    def __init__(self, path: Path) -> None:
+        """Keep it at `path`, which need not exist."""
+        self._path = path
+
+    def read(self) -> bytes | None:
+        """Return what was kept."""
+        try:
+            return self._path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as e:
+            raise Malformed("STATE", f"{self._path} cannot be read: {e.strerror}") from e
+
+    def write(self, data: bytes) -> None:
+        """Keep `data`; durable when it returns."""
+        FolderTrailFiles(self._path.parent).write({self._path.name: data})
