@@ -381,6 +381,13 @@ def test_readers_of_the_log_cannot_write_it(hub: Hub, role: str) -> None:
         write(hub.process(role), hub.names.log, b"forged")
 
 
+@pytest.mark.parametrize("role", ["auditor", "restorer"])
+def test_who_checks_or_restores_the_log_reads_how_far_it_goes_too(hub: Hub, role: str) -> None:
+    names = hub.names
+    for topic in (names.log, names.refusals, names.position):
+        preflight(hub.process(role), [Need(topic=topic)])
+
+
 def test_the_operator_sees_everything_makes_topics_and_reads_no_record(hub: Hub) -> None:
     names, operator = hub.names, hub.process("operator")
     write(hub.root, names.log, b"an event")
