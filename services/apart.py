@@ -177,7 +177,11 @@ async def run_gateway(
     gateway, login = built.gateway, OneTimeLogin(now_ms)
     registering = build_registering(parts, built) if agency == COORDINATOR else None
     console = (
-        () if registering else console_routes(gateway, login, language=parts.language, clock=now_ms)
+        ()
+        if registering
+        else console_routes(
+            gateway, login, trail=built.report, language=parts.language, clock=now_ms
+        )
     )
     face = GatewayParts(
         gateway=gateway,

@@ -175,7 +175,13 @@ class Mechanism:
     async def _open(self, office: Office) -> None:
         gateway = office.process.gateway
         await gateway.inbox.refresh_directory()
-        console = console_routes(gateway, office.login, language=self._parts.language, clock=now_ms)
+        console = console_routes(
+            gateway,
+            office.login,
+            trail=office.process.report,
+            language=self._parts.language,
+            clock=now_ms,
+        )
         face = GatewayParts(
             gateway=gateway,
             token=office.process.token,

@@ -11,6 +11,7 @@ from adapters.notes import NoteVerifier
 from adapters.sealing import Box
 from adapters.sqlite.gateway_store import SqliteGatewayStore
 from adapters.sqlite.gateway_trail import SqliteGatewayTrail
+from adapters.sqlite.own_acts import SqliteOwnActs
 from domain.errors import Refused
 from domain.gateway_trail import GatewayTrail
 from domain.ports import HubLink
@@ -27,6 +28,7 @@ from services.gateway.outbox import Outbox
 from services.gateway.receipts import Receipts
 from services.gateway.sealer import Office, Sealer
 from services.gateway.trail import TrailWatch, Watching
+from services.gateway.trail_report import TrailReport
 from services.http.health import Vitals
 from services.registering import Registering
 from services.signals import Signals
@@ -37,6 +39,7 @@ class GatewayProcess:
     """A gateway, its links, and the token of its agency's own systems."""
 
     gateway: Gateway
+    report: TrailReport
     sealer: Sealer
     token: Secret
     links: tuple[HttpHubLink, HttpCustodianLink, HttpTrailLink]
@@ -91,6 +94,13 @@ def build_gateway(
     )
     return GatewayProcess(
         gateway=gateway,
+        report=TrailReport(
+            watching=gateway.watching,
+            acts=SqliteOwnActs(store.file),
+            policy=pinned_policy(parts),
+            verifying=NoteVerifier(),
+            clock=now_ms,
+        ),
         sealer=sealer,
         token=Secret(parts.text_secret(part, "token").encode()),
         links=(hub, custodian, trail_link),

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from domain.errors import Malformed, Refused
-from domain.gateway_trail import SPLIT_VIEW, GatewayTrail, Seen
+from domain.gateway_trail import SPLIT_VIEW, Alarm, GatewayTrail, Seen
 from domain.trail.checkpoint import Checkpoint
 from domain.trail.notes import Note
 
@@ -42,7 +42,12 @@ def exported(trail: GatewayTrail) -> Iterator[tuple[str, bytes]]:
     if seen := trail.seen():
         yield "checkpoint", seen.note
     for alarm in trail.alarms(evidence=True):
-        said = f"{alarm.code}\n{alarm.about}\n{alarm.raised_ms}\n{alarm.decided}\n"
-        yield f"alarm-{alarm.number}/alarm.txt", said.encode()
-        for name, data in alarm.evidence.items():
-            yield f"alarm-{alarm.number}/{name}", data
+        yield from files_of(alarm)
+
+
+def files_of(alarm: Alarm) -> Iterator[tuple[str, bytes]]:
+    """Yield (path, content) of what proves an alarm that was read with its evidence."""
+    said = f"{alarm.code}\n{alarm.about}\n{alarm.raised_ms}\n{alarm.decided}\n"
+    yield f"alarm-{alarm.number}/alarm.txt", said.encode()
+    for name, data in alarm.evidence.items():
+        yield f"alarm-{alarm.number}/{name}", data

@@ -26,6 +26,8 @@ from services.http.pages import Pages
 from services.http.problems import number_of
 from services.http.standing import bases_of
 from services.http.timeline import CaseView, case_view
+from services.http.trail_pages import ConsoleTrail, banners_of, trail_routes
+from services.http.trail_view import act_view
 
 PAGE = 20
 _STATIC = Path(__file__).parent / "static"
@@ -69,6 +71,7 @@ def console_routes(
     gateway: ConsoleGateway,
     login: OneTimeLogin,
     *,
+    trail: ConsoleTrail,
     language: Language,
     clock: Callable[[], int],
 ) -> list[BaseRoute]:
@@ -77,8 +80,8 @@ def console_routes(
     def name_of(agency: str) -> str:
         return next((a["name"] for a in gateway.agencies() if a["id"] == agency), agency)
 
-    pages = Pages(gateway.agency, login, name_of)
-    console = _Console(gateway, pages, language, clock)
+    pages = Pages(gateway.agency, login, name_of, lambda: banners_of(trail, clock()))
+    console = _Console(gateway, trail, pages, language, clock)
     page, step = pages.guarded, pages.step
     case = "/cases/{case_id:uuid}"
     return [
@@ -92,6 +95,7 @@ def console_routes(
         Route(case + "/refer", page(console.refer), methods=["GET"]),
         Route(case + "/refer", step(console.preview), methods=["POST"]),
         Route(case + "/refer/send", step(console.send), methods=["POST"]),
+        *trail_routes(trail, pages),
         Mount("/static", StaticFiles(directory=_STATIC)),
     ]
 
@@ -100,11 +104,13 @@ class _Console:
     def __init__(
         self,
         gateway: ConsoleGateway,
+        trail: ConsoleTrail,
         pages: Pages,
         language: Language,
         clock: Callable[[], int],
     ) -> None:
         self._gateway = gateway
+        self._trail = trail
         self._html = pages.html
         self._clock = clock
         self._categories = {
@@ -176,11 +182,14 @@ class _Console:
         return self._case(session, command.case_id or "", notice)
 
     def _case(self, session: Session, case_id: str, notice: Notice | None = None) -> Response:
+        case, now = self._view(case_id), self._clock()
+        acts = self._trail.acts([e.event_id for e in case.events if e.own])
         return self._html(
             "case.html",
             _NOTICE_STATUS[notice.kind] if notice else 200,
             session=session,
-            case=self._view(case_id),
+            case=case,
+            acts={event_id: act_view(act, now) for event_id, act in acts.items()},
             notice=notice,
             seed=str(uuid4()),
         )

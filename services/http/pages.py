@@ -1,6 +1,6 @@
 """How pages come about: templates, headers, sessions, forms that carry their token."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from urllib.parse import parse_qsl
 
@@ -13,6 +13,7 @@ from services.http import forms, words
 from services.http.forms import Form
 from services.http.login import IDLE_MS, OneTimeLogin, Session
 from services.http.problems import body_of, status_of
+from services.http.trail_view import Banner
 
 COOKIE = "nrm_console"
 BODY_LIMIT = 64 * 1024
@@ -34,10 +35,17 @@ Step = Callable[[Request, Session, Form], Awaitable[Response]]
 class Pages:
     """Makes pages for one agency, for those who are logged in."""
 
-    def __init__(self, agency: str, login: OneTimeLogin, name_of: Callable[[str], str]) -> None:
-        """Take whose pages they are, who may see them, and how agencies are called."""
+    def __init__(
+        self,
+        agency: str,
+        login: OneTimeLogin,
+        name_of: Callable[[str], str],
+        banners: Callable[[], Sequence[Banner]],
+    ) -> None:
+        """Take whose pages they are, who may see them, how agencies are called, what all show."""
         self._agency = agency
         self._login = login
+        self._banners = banners
         self._templates = Environment(
             loader=FileSystemLoader(_TEMPLATES),
             autoescape=True,
@@ -112,6 +120,7 @@ class Pages:
         body = self._templates.get_template(template).render(
             agency=self._agency if session else "",
             csrf=session.csrf if session else "",
+            banners=self._banners() if session else (),
             words=words,
             choices=forms,
             **values,

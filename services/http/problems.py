@@ -27,7 +27,9 @@ _STATUS: tuple[tuple[type[HubError], int], ...] = (
     (Corrupt, 500),
 )
 _BY_CODE = {
+    "NO_SUCH_ALARM": 404,
     "NO_SUCH_CASE": 404,
+    "NO_SUCH_PROOF": 404,
     "NOT_IN_TRAIL": 404,
     "NOT_OVERSIGHT": 403,
     "TOO_LARGE": 413,

@@ -63,6 +63,7 @@ class ShutView:
 class EventView:
     """One event in plain words."""
 
+    event_id: str
     title: str
     agency: str
     own: bool
@@ -116,6 +117,7 @@ def event_view(document: Document, bases: Mapping[str, str], category_of: Catego
     name, recorded = document["type"], document["recorded_ms"]
     happened = words.instant(document["occurred_at"])
     return EventView(
+        event_id=document["event_id"],
         title=words.title(name),
         agency=document["agency"],
         own=document["own"],

@@ -62,6 +62,25 @@ LISTS: Mapping[str, Mapping[str, str]] = {
     "nrm:decline_reason": DECLINE_REASONS,
 }
 """The code lists that forms offer, word for word as published."""
+TRAIL_ALARMS: Mapping[str, str] = {
+    "SPLIT_VIEW": "The trail was shown to your agency in two versions that contradict each other.",
+    "RECEIPT_MISSING": "An act of your agency that the hub answered is not in the trail.",
+    "RECEIPT_FALSE": "An act of your agency is in the trail otherwise than it was done.",
+    "FEED_WITHHELD": "Something was recorded as shown to your agency and was not handed out to it.",
+    "FEED_UNRECORDED": "Your agency was shown something that is not in the trail.",
+    "FEED_DIFFERS": "Your agency was shown something otherwise than it is in the trail.",
+    "FEED_REWRITTEN": "Something that your agency had been shown was later shown otherwise.",
+    "FEED_SHRUNK": "The trail has less of what your agency was shown than it had before.",
+}
+"""What happened, by the code of an alarm of the trail."""
+TRAIL_WAITS: Mapping[str, str] = {
+    "PEER_AWAY": "it did not answer",
+    "POLICY_MISSING": "the file that says who must cosign is missing at your gateway",
+    "QUORUM": "too few witnesses have cosigned what it shows",
+    "SPLIT_VIEW": "two versions of it were shown, and a person has to decide",
+    "TRAIL_EMPTY": "nothing is published yet",
+}
+"""Why the newest look at the trail ended early, by its code."""
 
 CODED = frozenset({
     *("age_band", "age_group", "basis", "categories", "channel", "decision", "exploitation"),
@@ -151,6 +170,26 @@ def when(ms: int) -> str:
     """Return an instant for people, in UTC."""
     at = _EPOCH + timedelta(milliseconds=ms)
     return f"{at.day} {at:%B %Y, %H:%M} UTC"
+
+
+def lasting(ms: int) -> str:
+    """Return how long something has lasted, in the largest unit of which there are two."""
+    minutes = ms // 60_000
+    for unit, size in (("day", 1440), ("hour", 60)):
+        if minutes >= 2 * size:
+            return f"{minutes // size} {unit}s"
+    return "1 minute" if minutes == 1 else f"{minutes} minutes"
+
+
+def trail_alarm(code: str) -> str:
+    """Return what an alarm of the trail says; of a code that is not known, what all say."""
+    return TRAIL_ALARMS.get(code, "The trail contradicts what your agency saw or did.")
+
+
+def trail_waits(code: str) -> str:
+    """Return why the trail waits, with the code."""
+    known = TRAIL_WAITS.get(code)
+    return f"{known} ({code})" if known else code
 
 
 def _split(name: str) -> str:
