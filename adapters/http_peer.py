@@ -33,6 +33,7 @@ PAGE_BYTES = 64 << 20
 SMALL_BYTES = 1 << 20
 """Of a token or one proof."""
 _UNAUTHORIZED = 401
+_REDIRECTS = range(300, 400)
 _CLASSES: dict[str, type[HubError]] = {
     c.__name__: c
     for c in (Refused, Malformed, NotAuthentic, Conflict, Corrupt, Unreadable, Unavailable)
@@ -96,7 +97,11 @@ class Link:
         wait: float = 0.0,
         most: int,
     ) -> tuple[int, bytes]:
-        """Return status and body as they came; `Unavailable` PEER_AWAY or PEER_TOO_LARGE."""
+        """Return status and body as they came.
+
+        `Unavailable` PEER_AWAY, PEER_TOO_LARGE, or PEER_REDIRECTS: what is meant for this peer,
+        a token above all, goes nowhere else.
+        """
         if self._session is None:
             connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60)
             self._session = aiohttp.ClientSession(
@@ -109,11 +114,20 @@ class Link:
         timeout = aiohttp.ClientTimeout(total=wait + ANSWER_SECONDS)
         try:
             async with self._session.request(
-                method, self._base + path, data=data, headers=headers, timeout=timeout
+                method,
+                self._base + path,
+                data=data,
+                headers=headers,
+                timeout=timeout,
+                allow_redirects=False,
             ) as response:
-                return response.status, await self._body_of(response, most)
+                status, answer = response.status, await self._body_of(response, most)
         except (aiohttp.ClientError, TimeoutError, OSError) as e:
             raise Unavailable("PEER_AWAY", f"{self._base} did not answer; retry later") from e
+        if status in _REDIRECTS:
+            message = f"{self._base} answered {status} and leads elsewhere; set its own address"
+            raise Unavailable("PEER_REDIRECTS", message)
+        return status, answer
 
     async def _body_of(self, response: aiohttp.ClientResponse, most: int) -> bytes:
         body = bytearray()

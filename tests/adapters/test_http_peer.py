@@ -1,4 +1,4 @@
-"""A peer over HTTP that answers without end, or with more than it seems, fills no memory."""
+"""A peer over HTTP fills no memory, whatever it answers, and leads nobody anywhere else."""
 
 import asyncio
 import gzip
@@ -101,3 +101,32 @@ async def test_a_compressed_answer_is_not_unpacked() -> None:
         peer = HttpTrailLink(address, *NAMED)
         assert await peer.file("checkpoint") == packed
         await peer.close()
+
+
+def leading_to(address: str, status: int) -> Answer:
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        lines = [f"HTTP/1.1 {status} Elsewhere", f"Location: {address}/", "Content-Length: 0"]
+        writer.write("\r\n".join([*lines, "", ""]).encode())
+
+    return answer
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("question", QUESTIONS)
+async def test_nothing_goes_to_where_a_peer_redirects(question: str, status: int) -> None:
+    """Given a peer that answers with a redirect, its error names the peer; nobody else is asked."""
+    make, ask = QUESTIONS[question]
+    asked: list[str] = []
+
+    async def elsewhere(writer: asyncio.StreamWriter) -> None:
+        asked.append("elsewhere")
+        await with_body(b"{}")(writer)
+
+    async with answering(elsewhere) as other, answering(leading_to(other, status)) as address:
+        peer = make(address)
+        with pytest.raises(Unavailable, match="PEER_REDIRECTS") as caught:
+            await ask(peer)
+        assert address in caught.value.message
+        assert other not in caught.value.message
+        await peer.close()
+    assert asked == []
