@@ -3,8 +3,8 @@
 import fcntl
 import os
 from pathlib import Path
-from time import monotonic, sleep
 
+from adapters.leasing import tried
 from domain.errors import Unavailable
 
 _TRY_SECONDS = 0.05
@@ -24,12 +24,7 @@ class FileLease:
         if self._handle is not None:
             self.check()
             return True
-        until = monotonic() + seconds
-        while not self._try():
-            if monotonic() >= until:
-                return False
-            sleep(_TRY_SECONDS)
-        return True
+        return tried(self._try, seconds, _TRY_SECONDS)
 
     def _try(self) -> bool:
         try:

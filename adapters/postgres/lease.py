@@ -1,7 +1,6 @@
 """The right to be the only one: an advisory lock that lives and dies with one connection."""
 
-from time import monotonic, sleep
-
+from adapters.leasing import tried
 from adapters.postgres.connection import Connection, connect, lock_number, ours
 from domain.errors import Unavailable
 
@@ -24,12 +23,7 @@ class PostgresLease:
         if self._held:
             self.check()
             return True
-        until = monotonic() + seconds
-        while not self._try():
-            if monotonic() >= until:
-                return False
-            sleep(_TRY_SECONDS)
-        return True
+        return tried(self._try, seconds, _TRY_SECONDS)
 
     def _try(self) -> bool:
         try:
