@@ -15,9 +15,9 @@ from adapters.sqlite.notary_store import SqliteNotaryStore
 from adapters.trail_files import FolderTrailFiles
 from domain.agency import Registry
 from domain.errors import Unavailable
-from domain.notary import NotaryStore, TrailFiles
+from domain.notary import NotaryStore
+from domain.ports import EventStore
 from domain.trail.checkpoint import Checkpoint
-from domain.trail.notes import VerifierKey
 from domain.trail.quorum import Policy
 from domain.trail.statement import actor_id
 from services.bootstrap.anchoring import build_anchoring
@@ -30,6 +30,8 @@ from services.http.health import Ask, Vitals, in_thread, vital_endpoints
 from services.http.openapi import application, post
 from services.http.trail import TrailParts, trail_endpoints
 from services.hub.feeds import StoreWorld
+from services.notary.anchoring import Anchoring
+from services.notary.countdown import Countdown
 from services.notary.disclosing import Disclosing
 from services.notary.intake import Intake
 from services.notary.leading import Announcing, Leading, Sequencing
@@ -74,6 +76,17 @@ def trail_folder(parts: Parts) -> Path:
     return parts.folder(f"{NOTARY}/trail")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Own:
+    """What the parts of a notary share."""
+
+    parts: Parts
+    folder: Path
+    store: SqliteNotaryStore
+    files: FolderTrailFiles
+    shown: Shown
+
+
 def build_notary(
     parts: Parts,
     tokens: TokenIssuer,
@@ -81,81 +94,96 @@ def build_notary(
     addresses: Mapping[str, str] | None = None,
 ) -> NotaryProcess:
     """Return the notary; `addresses` are those of witnesses that the policy names without one."""
-    signer, data = parts.log_signer(), witness_policy(parts)
+    own, data = _own(parts), witness_policy(parts)
     policy = Policy.parse(data)
     witnesses = witnesses_of(policy, addresses or {})
-    folder = parts.folder(NOTARY)
-    store = SqliteNotaryStore(str(folder / "notary.db"))
-    files = FolderTrailFiles(trail_folder(parts))
-    panel, shown = Panel(policy, witnesses, NoteVerifier()), Shown(files)
-    anchoring = build_anchoring(parts, files)
-
-    def published(checkpoint: Checkpoint, note: bytes) -> None:
-        shown.publish(checkpoint, note)
-        if anchoring:
-            anchoring.published(checkpoint, note)
-
-    publisher = Publishing(
-        origin=signer.key.name,
-        store=store,
-        files=files,
-        signers=[signer],
-        cosign=panel.cosign,
-        clock=now_ms,
-        on_published=published,
-        on_degraded=shown.degrade,
-        spacing_ms=round(parts.settings.trail_seconds * SPACING * 1_000),
-    )
-    notary = _notary(parts, store, files, shown, lambda: publisher.countdown.stopped)
-    sequencer = Sequencer(notary)
-
-    def begin() -> None:
-        files.write(_own_copies(parts, signer.key, data))
-        publisher.open()
+    panel, anchoring = Panel(policy, witnesses, NoteVerifier()), build_anchoring(parts, own.files)
+    publisher = _publisher(own, panel, anchoring)
+    notary = _notary(own, publisher.countdown)
+    sequencer, leading = Sequencer(notary), _leading(own, publisher, data)
 
     def close() -> None:
         for witness in witnesses.values():
             witness.close()
 
-    leading = Leading(FileLease(folder / "lease"), begin, parts.settings.trail_seconds)
-    metrics = NotaryMetrics(registry)
-    metrics.watch_tree(lambda: store.newest().tree.size, lambda: publisher.size)
-    metrics.watch_sources(lambda: notary.events.head() - store.newest().sources.position)
-    metrics.watch_witnesses(lambda: panel.cosigned_s)
-    metrics.watch_anchors(lambda: anchoring.overdue_seconds if anchoring else 0.0)
-    metrics.watch_alarms(lambda: sequencer.alarms)
     built = NotaryProcess(
         sequencing=Worker(Sequencing(leading, sequencer), leading.rest),
         publishing=Worker(Announcing(leading, publisher, close), leading.listen),
-        trail=_face(parts, store, files, shown, tokens),
+        trail=_face(own, tokens),
         leading=leading,
         publisher=publisher,
-        store=store,
+        store=own.store,
     )
+    metrics = NotaryMetrics(registry)
+    _watch(metrics, built, notary.events)
+    metrics.watch_witnesses(lambda: panel.cosigned_s)
+    metrics.watch_anchors(lambda: anchoring.overdue_seconds if anchoring else 0.0)
+    metrics.watch_alarms(lambda: sequencer.alarms)
+    return built
+
+
+def _own(parts: Parts) -> _Own:
+    folder, files = parts.folder(NOTARY), FolderTrailFiles(trail_folder(parts))
+    store = SqliteNotaryStore(str(folder / "notary.db"))
+    return _Own(parts=parts, folder=folder, store=store, files=files, shown=Shown(files))
+
+
+def _publisher(own: _Own, panel: Panel, anchoring: Anchoring | None) -> Publishing:
+    signer = own.parts.log_signer()
+
+    def published(checkpoint: Checkpoint, note: bytes) -> None:
+        own.shown.publish(checkpoint, note)
+        if anchoring:
+            anchoring.published(checkpoint, note)
+
+    return Publishing(
+        origin=signer.key.name,
+        store=own.store,
+        files=own.files,
+        signers=[signer],
+        cosign=panel.cosign,
+        clock=now_ms,
+        on_published=published,
+        on_degraded=own.shown.degrade,
+        spacing_ms=round(own.parts.settings.trail_seconds * SPACING * 1_000),
+    )
+
+
+def _leading(own: _Own, publisher: Publishing, policy: bytes) -> Leading:
+    def begin() -> None:
+        own.files.write(_own_copies(own.parts, policy))
+        publisher.open()
+
+    return Leading(FileLease(own.folder / "lease"), begin, own.parts.settings.trail_seconds)
+
+
+def _watch(metrics: NotaryMetrics, built: NotaryProcess, events: EventStore) -> None:
+    """Show how far the trail is, and its state."""
+    store, publisher = built.store, built.publisher
+    metrics.watch_tree(lambda: store.newest().tree.size, lambda: publisher.size)
+    metrics.watch_sources(lambda: events.head() - store.newest().sources.position)
     metrics.watch_state(
         lambda: built.state,
         lambda: publisher.countdown.seconds_left,
         lambda: publisher.published_ms,
     )
-    return built
 
 
-def _own_copies(parts: Parts, key: VerifierKey, policy: bytes) -> dict[str, bytes]:
+def _own_copies(parts: Parts, policy: bytes) -> dict[str, bytes]:
     """Return what lies beside the log, so that its folder is all that an auditor needs."""
     pins = parts.settings.data / TRUST
     trust = pins.read_bytes() if pins.exists() else parts.trust.dumps().encode()
-    return {"log.vkey": f"{key.text}\n".encode(), POLICY: policy, TRUST: trust}
+    vkey = f"{parts.log_signer().key.text}\n"
+    return {"log.vkey": vkey.encode(), POLICY: policy, TRUST: trust}
 
 
-def _face(
-    parts: Parts, store: NotaryStore, files: TrailFiles, shown: Shown, tokens: TokenIssuer
-) -> TrailParts:
-    known = _registry(parts)
+def _face(own: _Own, tokens: TokenIssuer) -> TrailParts:
+    store, files, known = own.store, own.files, _registry(own.parts)
     return TrailParts(
         files=files,
         size=lambda: store.newest().tree.size,
-        proofs=Proofs(store, shown),
-        intake=Intake(store, files, known, parts.signing.verify, now_ms),
+        proofs=Proofs(store, own.shown),
+        intake=Intake(store, files, known, own.parts.signing.verify, now_ms),
         readers=Readers(known, now_ms),
         tokens=tokens,
         custodian=CUSTODIAN,
@@ -199,13 +227,8 @@ def notary_vitals(built: NotaryProcess, registry: CollectorRegistry) -> Vitals:
     return vitals
 
 
-def _notary(
-    parts: Parts,
-    store: SqliteNotaryStore,
-    files: FolderTrailFiles,
-    shown: Shown,
-    stopped: Callable[[], bool],
-) -> Notary:
+def _notary(own: _Own, countdown: Countdown) -> Notary:
+    parts = own.parts
     # Connections of its own: what others have not committed yet must not come into the trail.
     events, feeds = event_store(parts), feeds_of(parts)
     seed, public = parts.secret(NOTARY, "signing"), parts.public_key(NOTARY)
@@ -215,12 +238,12 @@ def _notary(
 
     return Notary(
         events=events,
-        store=store,
-        files=files,
+        store=own.store,
+        files=own.files,
         disclosing=Disclosing(feeds, events, actor_id(public), sign, now_ms),
         signers=Signers(_registry(parts), parts.operator(), public),
-        shown=shown,
-        stopped=stopped,
+        shown=own.shown,
+        stopped=lambda: countdown.stopped,
     )
 
 
