@@ -62,7 +62,7 @@ class Arrived(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confirmation:
-    """A RECEIPT that was signed and not acknowledged yet."""
+    """A RECEIPT that was signed and is not proven to stand in the trail yet."""
 
     seq: int
     """Place in the reader's chain."""
@@ -104,10 +104,15 @@ class GatewayTrail(Protocol):
         """Return every alarm, oldest first; with its evidence if asked."""
         ...
 
-    def decide(self, number: int, decided: str, seen: Seen | None = None) -> None:
-        """Note what was decided about an alarm, and put `seen` in place of the newest checkpoint.
+    def decide(
+        self, number: int, decided: str, seen: Seen | None = None, anew: Lane | None = None
+    ) -> None:
+        """Note what was decided about an alarm.
 
-        `Refused` NO_SUCH_ALARM when there is none of this number that waits for a decision.
+        `seen` takes the place of the newest checkpoint, and every lane is to be proven under it.
+        What arrived in the lane `anew` and is not proven is set aside, as evidence of the alarm,
+        and its seat's feed is read from the beginning. `Refused` NO_SUCH_ALARM when none of this
+        number waits for a decision.
         """
         ...
 
@@ -159,20 +164,32 @@ class GatewayTrail(Protocol):
         """Keep a RECEIPT to be sent, and that it confirms `entries`."""
         ...
 
-    def resign(self, old: Sequence[int], new: Sequence[Confirmation]) -> None:
-        """Put newly signed RECEIPTs in place of those of `old` numbers."""
+    def resign(self, new: Sequence[Confirmation]) -> None:
+        """Begin the reader's chain anew with these, in place of everything signed before."""
         ...
 
     def confirmations(self, limit: int) -> Sequence[Confirmation]:
-        """Return up to `limit` RECEIPTs that were not acknowledged, in order."""
+        """Return up to `limit` RECEIPTs that the notary has not taken, in order."""
         ...
 
     def acknowledged(self, seq: int) -> None:
-        """Note that the notary has kept a RECEIPT."""
+        """Note that the notary has taken a RECEIPT; it is kept until it stands in the trail."""
+        ...
+
+    def sent(self, limit: int) -> Sequence[Confirmation]:
+        """Return up to `limit` RECEIPTs that were taken and do not stand there yet, in order."""
+        ...
+
+    def stands(self, seq: int) -> None:
+        """Note that a RECEIPT is proven to stand in the trail: it is never sent again."""
+        ...
+
+    def unsent(self) -> None:
+        """Have everything that does not stand in the trail sent again, in order."""
         ...
 
     def counts(self) -> Mapping[str, int]:
-        """Return how many receipts are kept and due, entries unproven, RECEIPTs to be sent."""
+        """Return how many receipts are kept and due, entries and RECEIPTs not proven yet."""
         ...
 
     def oldest_unproven_ms(self) -> int | None:

@@ -21,7 +21,7 @@ _TRAIL = (
     (
         "nrm_gateway_confirmations_waiting",
         "confirmations_waiting",
-        "Signed RECEIPTs that the notary has not taken yet.",
+        "Signed RECEIPTs that are not proven to stand in the trail yet.",
     ),
 )
 """Name, key of the count, meaning."""

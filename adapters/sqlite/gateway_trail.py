@@ -30,6 +30,7 @@ _TABLES = (
     " size INTEGER NOT NULL, nodes BLOB NOT NULL, PRIMARY KEY (purpose, lane)) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS confirmations (seq INTEGER PRIMARY KEY, statement BLOB NOT NULL,"
     " signature BLOB NOT NULL, body BLOB)",
+    "CREATE TABLE IF NOT EXISTS sent (seq INTEGER PRIMARY KEY)",
 )
 _CATCH_UP = (
     "DELETE FROM places WHERE name LIKE 'feed %'",
@@ -89,7 +90,9 @@ class SqliteGatewayTrail:
         sql = "SELECT name, data FROM evidence WHERE alarm = ? ORDER BY name"
         return {r["name"]: r["data"] for r in self._file.rows(sql, number)}
 
-    def decide(self, number: int, decided: str, seen: Seen | None = None) -> None:
+    def decide(
+        self, number: int, decided: str, seen: Seen | None = None, anew: Lane | None = None
+    ) -> None:
         """Note what was decided about an alarm."""
         with transaction(self._file.durable) as db:
             sql = "UPDATE alarms SET decided = ? WHERE number = ? AND decided = ''"
@@ -97,6 +100,9 @@ class SqliteGatewayTrail:
                 raise Refused("NO_SUCH_ALARM", f"no alarm {number} waits for a decision")
             if seen is not None:
                 _see(db, seen)
+                db.execute("UPDATE lanes SET size = 0, nodes = x''")
+            if anew is not None:
+                _set_aside(db, number, anew)
 
     def unproven(self, after: int, limit: int) -> Sequence[Own]:
         """Return up to `limit` recorded actions without receipt, after a place in the outbox."""
@@ -197,16 +203,27 @@ class SqliteGatewayTrail:
                 [(*e.lane, e.seq) for e in entries],
             )
 
-    def resign(self, old: Sequence[int], new: Sequence[Confirmation]) -> None:
-        """Put newly signed RECEIPTs in place of those of `old` numbers."""
+    def resign(self, new: Sequence[Confirmation]) -> None:
+        """Begin the reader's chain anew with these."""
         with transaction(self._file.durable) as db:
-            db.executemany("DELETE FROM confirmations WHERE seq = ?", [(seq,) for seq in old])
+            db.execute("DELETE FROM confirmations")
+            db.execute("DELETE FROM sent")
             for confirmation in new:
                 _keep(db, confirmation)
 
     def confirmations(self, limit: int) -> Sequence[Confirmation]:
-        """Return up to `limit` RECEIPTs that were not acknowledged, in order."""
-        sql = "SELECT * FROM confirmations WHERE body IS NOT NULL ORDER BY seq LIMIT ?"
+        """Return up to `limit` RECEIPTs that the notary has not taken, in order."""
+        return self._confirmations(limit, taken=False)
+
+    def sent(self, limit: int) -> Sequence[Confirmation]:
+        """Return up to `limit` RECEIPTs that were taken and do not stand there yet, in order."""
+        return self._confirmations(limit, taken=True)
+
+    def _confirmations(self, limit: int, *, taken: bool) -> Sequence[Confirmation]:
+        sql = (
+            "SELECT * FROM confirmations WHERE body IS NOT NULL"
+            " AND (seq IN (SELECT seq FROM sent)) = ? ORDER BY seq LIMIT ?"
+        )
         return [
             Confirmation(
                 seq=r["seq"],
@@ -214,16 +231,27 @@ class SqliteGatewayTrail:
                     statement=r["statement"], signature=r["signature"], body=r["body"]
                 ),
             )
-            for r in self._file.rows(sql, limit)
+            for r in self._file.rows(sql, taken, limit)
         ]
 
     def acknowledged(self, seq: int) -> None:
-        """Note that the notary has kept a RECEIPT; its body stands in the trail now."""
+        """Note that the notary has taken a RECEIPT."""
+        with transaction(self._file.open) as db:
+            db.execute("INSERT OR IGNORE INTO sent VALUES (?)", (seq,))
+
+    def stands(self, seq: int) -> None:
+        """Note that a RECEIPT is proven to stand in the trail, which has its body now."""
         with transaction(self._file.open) as db:
             db.execute("UPDATE confirmations SET body = NULL WHERE seq = ?", (seq,))
+            db.execute("DELETE FROM sent WHERE seq = ?", (seq,))
+
+    def unsent(self) -> None:
+        """Have everything that does not stand in the trail sent again."""
+        with transaction(self._file.open) as db:
+            db.execute("DELETE FROM sent")
 
     def counts(self) -> Mapping[str, int]:
-        """Return how many receipts are kept and due, entries unproven, RECEIPTs to be sent."""
+        """Return how many receipts are kept and due, entries and RECEIPTs not proven yet."""
         sql = (
             "SELECT (SELECT COUNT(*) FROM receipts) AS receipts,"
             " (SELECT COUNT(*) FROM unproven) AS receipts_waiting,"
@@ -242,6 +270,20 @@ class SqliteGatewayTrail:
 
 def _see(db: sqlite3.Connection, seen: Seen) -> None:
     db.execute("INSERT OR REPLACE INTO seen VALUES (1,?,?,?)", seen)
+
+
+def _set_aside(db: sqlite3.Connection, number: int, lane: Lane) -> None:
+    unproven = (
+        "FROM arrived WHERE purpose = ? AND lane = ? AND seq >"
+        " (SELECT size FROM lanes WHERE lanes.purpose = arrived.purpose"
+        " AND lanes.lane = arrived.lane)"
+    )
+    found = db.execute(f"SELECT seq, leaf {unproven} ORDER BY seq", lane).fetchall()
+    leaves = "".join(f"{seq} {leaf.hex()}\n" for seq, leaf in found)
+    db.execute("INSERT INTO evidence VALUES (?,'set-aside.leaves',?)", (number, leaves.encode()))
+    db.execute(f"DELETE {unproven}", lane)
+    db.execute("UPDATE lanes SET newest = size WHERE purpose = ? AND lane = ?", lane)
+    db.execute("DELETE FROM places WHERE name = ?", (f"feed {lane.purpose}",))
 
 
 def _keep(db: sqlite3.Connection, confirmation: Confirmation) -> None:

@@ -1,9 +1,9 @@
 """The wiring of an agency's gateway, and of those who speak to one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from adapters.http_links import HttpCustodianLink, HttpGatewayLink, HttpHubLink
 from adapters.http_trail import HttpTrailLink
@@ -11,10 +11,8 @@ from adapters.notes import NoteVerifier
 from adapters.sealing import Box
 from adapters.sqlite.gateway_store import SqliteGatewayStore
 from adapters.sqlite.gateway_trail import SqliteGatewayTrail
-from adapters.sqlite.own_acts import SqliteOwnActs
 from domain.errors import Refused
 from domain.gateway_trail import GatewayTrail
-from domain.ports import HubLink
 from domain.secret import Secret
 from services.bootstrap.parts import COORDINATOR, CUSTODIAN, REGISTRARS, Parts, now_ms
 from services.bootstrap.trail_policy import pinned_policy
@@ -28,10 +26,17 @@ from services.gateway.outbox import Outbox
 from services.gateway.receipts import Receipts
 from services.gateway.sealer import Office, Sealer
 from services.gateway.trail import TrailWatch, Watching
-from services.gateway.trail_report import TrailReport
 from services.http.health import Vitals
 from services.registering import Registering
 from services.signals import Signals
+
+
+class Links(NamedTuple):
+    """A gateway's ways to the other parts."""
+
+    hub: HttpHubLink
+    custodian: HttpCustodianLink
+    trail: HttpTrailLink
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,11 +44,22 @@ class GatewayProcess:
     """A gateway, its links, and the token of its agency's own systems."""
 
     gateway: Gateway
-    report: TrailReport
     sealer: Sealer
     token: Secret
-    links: tuple[HttpHubLink, HttpCustodianLink, HttpTrailLink]
+    links: Links
     vitals: Vitals
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Own:
+    """What the parts of one agency's gateway are made of."""
+
+    parts: Parts
+    agency: str
+    store: SqliteGatewayStore
+    links: Links
+    sealed: Mapping[str, Any]
+    """What everything is given that seals or opens."""
 
 
 def build_gateway(
@@ -54,57 +70,68 @@ def build_gateway(
     trail_address: str = "",
 ) -> GatewayProcess:
     """Return the gateway of `agency`; the trail is at the hub's address if no other is given."""
-    part, proof = _part(agency), _proof(parts, agency)
-    hub = HttpHubLink(hub_address, *proof)
-    custodian = HttpCustodianLink(custodian_address, *proof)
-    trail_link = HttpTrailLink(trail_address or hub_address, *proof)
-    store = SqliteGatewayStore(str(parts.folder(part) / "gateway.db"))
-    watch = _watch(parts, agency, store=store, link=trail_link, hub=hub)
-    common: dict[str, Any] = {
+    proof = _proof(parts, agency)
+    links = Links(
+        HttpHubLink(hub_address, *proof),
+        HttpCustodianLink(custodian_address, *proof),
+        HttpTrailLink(trail_address or hub_address, *proof),
+    )
+    store = SqliteGatewayStore(str(parts.folder(_part(agency)) / "gateway.db"))
+    sealed = _sealed(parts, agency)
+    own = _Own(parts=parts, agency=agency, store=store, links=links, sealed=sealed)
+    watch = _watch(own)
+    sealer = _sealer(own, watch)
+    gateway = _gateway(own, watch, sealer)
+    return GatewayProcess(
+        gateway=gateway,
+        sealer=sealer,
+        token=Secret(parts.text_secret(_part(agency), "token").encode()),
+        links=links,
+        vitals=gateway_vitals(gateway, store, links.hub, links.custodian),
+    )
+
+
+def _sealed(parts: Parts, agency: str) -> Mapping[str, Any]:
+    return {
         "office": _office(parts, agency),
         "language": parts.language,
         "sealing": parts.sealing,
-        "box": Box(parts.secret(part, "box").reveal()),
+        "box": Box(parts.secret(_part(agency), "box").reveal()),
     }
-    sealer = Sealer(
-        **common,
-        signing=parts.signing,
+
+
+def _gateway(own: _Own, watch: TrailWatch, sealer: Sealer) -> Gateway:
+    hub, custodian, _ = own.links
+    outbox = Outbox(**own.sealed, store=own.store, sealer=sealer, hub=hub, custodian=custodian)
+    inbox = Inbox(
+        **own.sealed,
+        store=own.store,
+        signing=own.parts.signing,
+        hub=hub,
+        directory=own.parts.directory(),
         clock=now_ms,
-        policy=parts.world.policy_id,
-        head=store.actor_head(),
-        seen=watch.checkpoints.seen,
+        delivered=watch.deliveries.take,
     )
-    gateway = Gateway(
-        agency=agency,
-        outbox=Outbox(**common, store=store, sealer=sealer, hub=hub, custodian=custodian),
-        inbox=Inbox(
-            **common,
-            store=store,
-            signing=parts.signing,
-            hub=hub,
-            directory=parts.directory(),
-            clock=now_ms,
-            delivered=watch.deliveries.take,
-        ),
-        store=store,
+    return Gateway(
+        agency=own.agency,
+        outbox=outbox,
+        inbox=inbox,
+        store=own.store,
         hub=hub,
         custodian=custodian,
         signals=Signals(),
         watching=Watching(watch),
     )
-    return GatewayProcess(
-        gateway=gateway,
-        report=TrailReport(
-            watching=gateway.watching,
-            acts=SqliteOwnActs(store.file),
-            policy=pinned_policy(parts),
-            verifying=NoteVerifier(),
-            clock=now_ms,
-        ),
-        sealer=sealer,
-        token=Secret(parts.text_secret(part, "token").encode()),
-        links=(hub, custodian, trail_link),
-        vitals=gateway_vitals(gateway, store, hub, custodian),
+
+
+def _sealer(own: _Own, watch: TrailWatch) -> Sealer:
+    return Sealer(
+        **own.sealed,
+        signing=own.parts.signing,
+        clock=now_ms,
+        policy=own.parts.world.policy_id,
+        head=own.store.actor_head(),
+        seen=watch.checkpoints.seen,
     )
 
 
@@ -118,39 +145,35 @@ def kept_trail(parts: Parts, agency: str) -> Iterator[GatewayTrail]:
         yield SqliteGatewayTrail(store.file)
 
 
-def _watch(
-    parts: Parts,
-    agency: str,
-    *,
-    store: SqliteGatewayStore,
-    link: HttpTrailLink,
-    hub: HubLink,
-) -> TrailWatch:
-    """Return what watches the trail for `agency`."""
-    trail, policy = SqliteGatewayTrail(store.file), pinned_policy(parts)
+def _watch(own: _Own) -> TrailWatch:
+    """Return what watches the trail for an agency."""
+    link, trail = own.links.trail, SqliteGatewayTrail(own.store.file)
     checkpoints = Checkpoints(
-        link=link, trail=trail, policy=policy, verifying=NoteVerifier(), clock=now_ms
+        link=link,
+        trail=trail,
+        policy=pinned_policy(own.parts),
+        verifying=NoteVerifier(),
+        clock=now_ms,
     )
-    common: dict[str, Any] = {"link": link, "trail": trail, "checkpoints": checkpoints}
-    _, public_key, seed = _proof(parts, agency)
+    common: dict[str, Any] = {"trail": trail, "checkpoints": checkpoints, "clock": now_ms}
     return TrailWatch(
         trail=trail,
         checkpoints=checkpoints,
-        receipts=Receipts(**common, clock=now_ms),
+        receipts=Receipts(**common),
         deliveries=Deliveries(
             **common,
-            agency=agency,
-            hub=hub,
-            cursor=lambda purpose: store.place(f"feed {purpose}"),
-            clock=now_ms,
+            agency=own.agency,
+            link=link,
+            hub=own.links.hub,
+            cursor=lambda purpose: own.store.place(f"feed {purpose}"),
         ),
-        confirming=Confirming(
-            **common,
-            reader=Reader(seed=seed, public_key=public_key, notary=parts.trust.notary),
-            signing=parts.signing,
-            clock=now_ms,
-        ),
+        confirming=Confirming(**common, reader=_reader(own), signing=own.parts.signing, link=link),
     )
+
+
+def _reader(own: _Own) -> Reader:
+    _, public_key, seed = _proof(own.parts, own.agency)
+    return Reader(seed=seed, public_key=public_key, notary=own.parts.trust.notary)
 
 
 def _office(parts: Parts, agency: str) -> Office:

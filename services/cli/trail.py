@@ -51,7 +51,10 @@ def trail_accept(
     ] = "",
     data: Data = DATA,
 ) -> None:
-    """Decide about an alarm; after a split view say which of the two logs to follow."""
+    """Decide about an alarm: a feed's lane is read and compared anew, what arrived is kept.
+
+    After a split view say which of the two logs to follow.
+    """
     do(asyncio.to_thread(_accept, agency, number, (by, reason, follow), data))
 
 

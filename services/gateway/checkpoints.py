@@ -8,9 +8,9 @@ import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
-from domain.errors import NotAuthentic, Unavailable
+from domain.errors import NotAuthentic, Refused, Unavailable
 from domain.gateway_trail import SPLIT_VIEW, Alarm, GatewayTrail, Seen, TrailLink
-from domain.notary import HeadProof
+from domain.notary import HeadProof, Receipt
 from domain.trail.checkpoint import Checkpoint
 from domain.trail.entry import Epoch
 from domain.trail.heads import Head, MapProof
@@ -24,6 +24,7 @@ from domain.trail.merkle import (
 from domain.trail.notes import NoteVerifying
 from domain.trail.proof import Proof
 from domain.trail.quorum import NONE, Policy, Witnessed, open_checkpoint
+from domain.trail.statement import Statement, digest
 from domain.trail.tiles import TileNodes, places_of
 
 log = logging.getLogger(__name__)
@@ -119,6 +120,16 @@ class Checkpoints:
         checkpoint = (await self.agree(read.checkpoint)).checkpoint
         check_inclusion(leaf(data), read.index, checkpoint.size, read.hashes, checkpoint.root)
         return Proven(read.index, checkpoint)
+
+    async def receipt(self, statement: bytes) -> Receipt | None:
+        """Return what the trail shows of a statement, not checked; None as long as it has none."""
+        said = Statement.decode(statement)
+        try:
+            return await self._link.receipt(said.stream, digest(statement))
+        except Refused as e:
+            if e.code != "NOT_IN_TRAIL":
+                raise
+            return None
 
     async def head(self, key: bytes) -> tuple[Head | None, HeadProof]:
         """Return what a key of the map of heads has under a checkpoint, if anything; its proof."""

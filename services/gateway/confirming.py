@@ -1,10 +1,12 @@
 """RECEIPTs: the agency signs, in its reader's chain, what its feeds brought it.
 
-Only what a checkpoint proves delivered is confirmed, case by case. A RECEIPT is kept until the
-notary has it; if another tool of the agency used the chain, it is signed anew behind that.
+Only what a checkpoint proves delivered is confirmed, case by case. A RECEIPT is kept until it is
+proven to stand in the trail, and sent again if the notary lost it; if another tool of the agency
+used the chain, it is signed anew behind that.
 """
 
 import hashlib
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import groupby
@@ -29,14 +31,16 @@ from domain.trail.statement import (
     signed_bytes,
 )
 from services.gateway.checkpoints import Checkpoints
+from services.gateway.overdue import Overdue
 
 BATCH = 20
-"""Cases confirmed, and RECEIPTs sent, in one round."""
+"""Cases confirmed, and RECEIPTs sent and proven, in one round."""
 ENTRIES = 1_000
 """Entries looked at in one round; those of one case become one RECEIPT."""
 _ANEW = frozenset({"READER_SEQ", "READER_TIME", "SEEN_UNKNOWN"})
 """Codes of a RECEIPT that was good when it was signed and has to be signed anew."""
 _ALL = 1 << 30
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +74,7 @@ class Confirming:
         self._checkpoints = checkpoints
         self._clock = clock
         self._actor = reader_id(reader.public_key)
+        self._overdue = Overdue()
 
     async def confirm(self) -> bool:
         """Sign for what is proven delivered; return whether there may be more."""
@@ -90,11 +95,42 @@ class Confirming:
             try:
                 await self._link.confirm(one.signed)
             except HubError as e:
-                if e.code in _ANEW:
+                if e.code in _ANEW or Statement.decode(one.signed.statement).actor != self._actor:
                     await self._sign_anew()
                 raise
             self._trail.acknowledged(one.seq)
         return len(waiting) == BATCH
+
+    async def prove(self) -> bool:
+        """Let go of what stands in the trail; return whether there may be more of it.
+
+        What checkpoints go on without for long is sent again, and all that follows it.
+        """
+        waiting = self._trail.sent(BATCH)
+        for one in waiting:
+            if not await self._stands(one.signed):
+                self._late(one)
+                return False  # what follows in the chain does not stand there either
+            self._overdue.found(one.seq)
+            self._trail.stands(one.seq)
+        return len(waiting) == BATCH
+
+    async def _stands(self, signed: SignedStatement) -> bool:
+        """Return whether the trail has a RECEIPT; `NotAuthentic` if what it shows proves it not."""
+        found = await self._checkpoints.receipt(signed.statement)
+        if found is None:
+            return False
+        await self._checkpoints.proven(found.entry, found.proof)
+        entry = Entry.decode(found.entry)
+        if (entry.statement, entry.signature) != (signed.statement, signed.signature):
+            raise NotAuthentic("RECEIPT_DIFFERS", "the trail shows another entry as our RECEIPT")
+        return True
+
+    def _late(self, one: Confirmation) -> None:
+        if self._overdue.missed(one.seq, self._checkpoints.witnessed_ms):
+            log.warning("the notary took RECEIPT %d and lost it: it is sent again", one.seq)
+            self._overdue.found(one.seq)
+            self._trail.unsent()
 
     async def _disclosure(self, newest: Arrived) -> bytes:
         """Return the digest of the DISCLOSURE that lists the newest entry of a case.
@@ -118,15 +154,17 @@ class Confirming:
         return (head[0] + 1, head[1]) if head else (0, ZEROS)
 
     async def _sign_anew(self) -> None:
-        """Continue the chain from where the trail has it."""
+        """Continue the chain from where the trail has it, once everything taken stands there."""
+        if self._trail.sent(1):
+            return
         head, _ = await self._checkpoints.head(actor_key(self._actor))
         seq, prev = (head.length, head.head) if head else (0, ZEROS)
-        waiting, anew = self._trail.confirmations(_ALL), list[Confirmation]()
-        for one in waiting:
+        anew = list[Confirmation]()
+        for one in self._trail.confirmations(_ALL):
             said = Statement.decode(one.signed.statement)
             anew.append(self._signed(one.signed.body, said.stream, said.after, seq, prev))
             seq, prev = seq + 1, digest(anew[-1].signed.statement)
-        self._trail.resign([one.seq for one in waiting], anew)
+        self._trail.resign(anew)
 
     def _signed(
         self, body: bytes, stream: bytes, after: bytes, seq: int, prev: bytes

@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 
 from domain.errors import Malformed, Refused
-from domain.gateway_trail import SPLIT_VIEW, Alarm, GatewayTrail, Seen
+from domain.feed import LANES
+from domain.gateway_trail import SPLIT_VIEW, Alarm, GatewayTrail, Lane, Seen
 from domain.trail.checkpoint import Checkpoint
 from domain.trail.notes import Note
+from domain.vocabulary import Purpose
 
 FOLLOW = ("seen", "shown")
 """After a split view: stay with the log seen first, or go on with the one shown then."""
@@ -13,7 +15,11 @@ _PAGE = 500
 
 
 def decide(trail: GatewayTrail, number: int, decided: str, follow: str = "") -> None:
-    """Note what was `decided` about an alarm, and by whom; checkpoints are taken again.
+    """Note what was `decided` about an alarm, and by whom.
+
+    After a split view checkpoints are taken again. After an alarm of a feed what is not proven
+    of the lane is set aside, read once more and compared anew: a feed is not made whole by a
+    decision, and what differs again is an alarm again.
 
     `Refused` NO_SUCH_ALARM, or `Malformed` FOLLOW when a split view does not say which log to
     `follow`, or something else does.
@@ -28,7 +34,13 @@ def decide(trail: GatewayTrail, number: int, decided: str, follow: str = "") -> 
         note = alarm.evidence["shown.checkpoint"]
         _, size, root = Checkpoint.parse(Note.decode(note).text)
         seen = Seen(size, root, note)
-    trail.decide(number, decided, seen)
+    trail.decide(number, decided, seen, _lane_of(alarm))
+
+
+def _lane_of(alarm: Alarm) -> Lane | None:
+    """Return the lane that an alarm names, if it is about a feed."""
+    lanes = (Lane(purpose.value, number) for purpose in Purpose for number in range(LANES))
+    return next((lane for lane in lanes if f"/{lane}, " in alarm.about), None)
 
 
 def exported(trail: GatewayTrail) -> Iterator[tuple[str, bytes]]:

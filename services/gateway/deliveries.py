@@ -78,7 +78,6 @@ class Deliveries:
         self._cursor = cursor
         self._clock = clock
         self._looked_ms = 0
-        self._broken: set[Lane] = set()
         self._overdue = Overdue()
         self._shown: HeadProof | None = None
         """The newest proof of a lane that was shown: what an alarm rests on."""
@@ -143,7 +142,7 @@ class Deliveries:
             self._trail.extend(lane, whole)
             for one in here:
                 self._overdue.found((lane, one.seq))
-        elif lane not in self._broken:
+        elif not self._known(lane):
             await self._differs(lane, here)
         self._unrecorded(lane, found[len(here) :])
 
@@ -160,12 +159,16 @@ class Deliveries:
 
     async def _differs(self, lane: Lane, here: Sequence[Arrived]) -> None:
         """Something else arrived than was recorded: find the first that was not."""
-        self._broken.add(lane)
         for one in here:
             if not await self._disclosed(one):
                 self._alarm("FEED_DIFFERS", lane, one.seq, {"leaf": one.leaf})
                 return
         self._alarm("FEED_DIFFERS", lane, here[0].seq if here else 0)
+
+    def _known(self, lane: Lane) -> bool:
+        """Return whether it waits for a decision that the lane differs."""
+        alarms = (a for a in self._trail.alarms() if a.code == "FEED_DIFFERS" and not a.decided)
+        return any(f"/{lane}, " in a.about for a in alarms)
 
     async def _disclosed(self, one: Arrived) -> bool:
         if not one.case_id:
@@ -186,7 +189,7 @@ class Deliveries:
     def _alarm(
         self, code: str, lane: Lane, seq: int, evidence: dict[str, bytes] | None = None
     ) -> None:
-        about = f"seat {self._agency}/{lane}, number {seq}"
+        about = self._about(code, lane, seq)
         files = dict(evidence or {})
         if self._shown is not None:
             files["feed.epoch"] = self._shown.epoch
@@ -195,6 +198,13 @@ class Deliveries:
         alarm = Alarm(code=code, about=about, raised_ms=self._clock(), evidence=files)
         if self._trail.alarm(alarm):
             log.error("%s: %s", code, about)
+
+    def _about(self, code: str, lane: Lane, seq: int) -> str:
+        """Name the place; what is found there after a decision is another alarm."""
+        place = f"seat {self._agency}/{lane}, number {seq}"
+        decided = (a for a in self._trail.alarms() if a.code == code and a.decided)
+        before = [a.number for a in decided if a.about.partition("; ")[0] == place]
+        return f"{place}; again after alarm {before[-1]}" if before else place
 
 
 def _gap(here: Sequence[Arrived], proven: int) -> int:

@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
+from time import monotonic
 from typing import Any
 
 from domain.errors import HubError, Refused, Unavailable
@@ -23,6 +24,9 @@ FIRST_BACKOFF, LAST_BACKOFF = 0.05, 5.0
 ANSWER_SECONDS = 10.0
 NEWS = "news"
 """Topic of `Signals` for whatever arrives or is answered."""
+
+Step = Callable[[], Awaitable[bool]]
+"""Work in pieces; says whether there was any."""
 
 log = logging.getLogger(__name__)
 
@@ -60,10 +64,11 @@ class Gateway:
 
     async def pull_feed(self, purpose: str) -> bool:
         """Take one page of the seat's feed; return whether anything came."""
-        page = await self._hub.feed(purpose, self.cursor(purpose), LONG_POLL)
+        cursor = self.cursor(purpose)
+        page = await self._hub.feed(purpose, cursor, LONG_POLL)
         if not page.items:
             return False
-        for event in await self.inbox.take(purpose, page):
+        for event in await self.inbox.take(purpose, page, cursor):
             self.outbox.saw(event.case_id, event.statement)
         self.signals.notify([NEWS])
         return True
@@ -96,25 +101,26 @@ class Gateway:
     async def read(self, purposes: Sequence[str]) -> None:
         """Pull the feed of each seat, and key releases, until cancelled."""
         self.watching.watch.deliveries.purposes.update(purposes)
+        pulls: list[Step] = [self.pull_releases, *(partial(self.pull_feed, p) for p in purposes)]
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._loop(self.pull_releases, None))
-            for purpose in purposes:
-                tasks.create_task(self._loop(partial(self.pull_feed, purpose), None))
+            for pull in pulls:
+                tasks.create_task(self._loop(partial(_polled, pull), None))
 
-    async def _loop(self, step: Callable[[], Awaitable[bool]], news: asyncio.Event | None) -> None:
+    async def _loop(self, step: Step, news: asyncio.Event | None) -> None:
         """Repeat `step`; wait for `news` when nothing was there, longer each time it failed."""
-        backoff = FIRST_BACKOFF
+        backoff, said = FIRST_BACKOFF, ""
         # Not only until cancelled: a time-out at the same moment swallows the cancelling.
         while not self.signals.closed:
             try:
                 busy = await step()
             except HubError as e:
-                if not isinstance(e, Unavailable):
-                    log.warning("%s: %s", e.code, e.message)
+                if e.code != said:
+                    log.warning("%s", e)
+                said = e.code
                 await asyncio.sleep(backoff)
                 backoff = min(backoff * 2, LAST_BACKOFF)
                 continue
-            backoff = FIRST_BACKOFF
+            backoff, said = FIRST_BACKOFF, ""
             if self.outbox.blocked is not None and news is self.outbox.actions_waiting:
                 await asyncio.sleep(LAST_BACKOFF)
             elif not busy and news is not None:
@@ -161,3 +167,16 @@ class Gateway:
         """Return the counts of outbox and inbox, and those of the trail."""
         counts = {**self._store.counts(), "alarms": self.inbox.alarms}
         return {**counts, **self.watching.counts()}
+
+
+async def _polled(pull: Step) -> bool:
+    """Return what `pull` does; `Unavailable` PEER_HASTY when nothing came and nobody waited.
+
+    A peer, or a proxy before it, that answers a long poll at once is asked ever more rarely.
+    """
+    asked = monotonic()
+    if await pull():
+        return True
+    if monotonic() - asked < LONG_POLL / 2:
+        raise Unavailable("PEER_HASTY", "a long poll was answered early, with nothing; ask later")
+    return False

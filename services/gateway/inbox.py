@@ -95,8 +95,11 @@ class Inbox:
                 self._directory.take(item.seq, item.event)
             self._store.facts(page.items)
 
-    async def take(self, purpose: str, page: FeedPage) -> list[Kept]:
-        """Check and keep one page of a seat's feed; return what was kept."""
+    async def take(self, purpose: str, page: FeedPage, after: str) -> list[Kept]:
+        """Check and keep the page after a cursor of a seat's feed; return what was kept.
+
+        Nothing of it is kept when the feed is to be read from elsewhere by now.
+        """
         kept, parked = [], []
         entries: list[tuple[FeedItem, str]] = []
         for item in page.items:
@@ -107,8 +110,11 @@ class Inbox:
                 log.warning("a feed entry does not hold: %s", e.code)
                 parked.append(Parked(code=e.code, lane=item.lane, seq=item.seq))
                 entries.append((item, ""))
+        place = f"feed {purpose}"
         with self._store.together(durable=False):
-            self._store.arrive(kept, parked, (f"feed {purpose}", page.cursor))
+            if self._store.place(place) != after:
+                return []
+            self._store.arrive(kept, parked, (place, page.cursor))
             self._delivered(purpose, entries)
             self._try_open({k.case_id for k in kept})
         return kept

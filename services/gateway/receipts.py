@@ -7,11 +7,11 @@ and answered here, and one that does not come, is an alarm.
 import logging
 from collections.abc import Callable
 
-from domain.errors import Malformed, NotAuthentic, Refused
-from domain.gateway_trail import SPLIT_VIEW, Alarm, GatewayTrail, Own, TrailLink
+from domain.errors import Malformed, NotAuthentic
+from domain.gateway_trail import SPLIT_VIEW, Alarm, GatewayTrail, Own
 from domain.notary import Receipt
 from domain.trail.entry import Entry
-from domain.trail.statement import Statement, digest
+from domain.trail.statement import Statement
 from services.gateway.checkpoints import Checkpoints
 from services.gateway.overdue import Overdue
 
@@ -25,14 +25,9 @@ class Receipts:
     """Fetches, checks and keeps them."""
 
     def __init__(
-        self,
-        link: TrailLink,
-        trail: GatewayTrail,
-        checkpoints: Checkpoints,
-        clock: Callable[[], int],
+        self, trail: GatewayTrail, checkpoints: Checkpoints, clock: Callable[[], int]
     ) -> None:
-        """Ask `link`; `clock` gives ms."""
-        self._link = link
+        """Ask through `checkpoints`; `clock` gives ms."""
         self._trail = trail
         self._checkpoints = checkpoints
         self._clock = clock
@@ -53,12 +48,8 @@ class Receipts:
 
     async def _collected(self, own: Own) -> bool:
         """Return whether the trail has an entry of this action."""
-        said = Statement.decode(own.statement)
-        try:
-            receipt = await self._link.receipt(said.stream, digest(own.statement))
-        except Refused as e:
-            if e.code != "NOT_IN_TRAIL":
-                raise
+        receipt = await self._checkpoints.receipt(own.statement)
+        if receipt is None:
             return False
         self._overdue.found(own.number)
         try:
@@ -67,7 +58,8 @@ class Receipts:
         except (Malformed, NotAuthentic) as e:
             if e.code in _NOT_YET:
                 raise
-            self._alarm("RECEIPT_FALSE", said.actor_seq, _evidence(receipt, own))
+            number = Statement.decode(own.statement).actor_seq
+            self._alarm("RECEIPT_FALSE", number, _evidence(receipt, own))
         else:
             self._trail.prove(own.number, receipt)
         return True

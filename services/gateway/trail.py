@@ -65,6 +65,7 @@ class Watching:
             more = [
                 await self._part("receipts", watch.receipts.collect),
                 await self._part("feeds", watch.deliveries.check),
+                await self._part("proving", watch.confirming.prove),
                 await self._part("confirming", watch.confirming.confirm),
             ]
             self._more = any(more)

@@ -66,9 +66,8 @@ class Intake:
             raise Refused("REGISTRY_WRITER", "this is about a case; the registry has no readers")
         key = self._checked_key(said, signed, agency)
         posted = Posted(signed.statement, signed.signature, signed.body)
-        newest = self._store.posted(said.actor)
-        if newest is None or newest.statement != signed.statement:
-            self._check_next(said, newest)
+        if not self._store.has_taken(signed.statement):
+            self._check_next(said, self._store.posted(said.actor))
             self._check_time(said, key)
             self._check_seen(said)
             _check_body(said, signed.body)

@@ -121,6 +121,35 @@ def test_an_alarm_is_decided_once_and_names_who_did(trail: GatewayTrail) -> None
         assert caught.value.code == "NO_SUCH_ALARM"
 
 
+def test_what_is_decided_about_a_lane_sets_aside_what_is_not_proven_of_it(
+    kept: Kept, opens: Callable[[], Kept]
+) -> None:
+    trail, store, purpose = kept.trail, kept.store, f"feed {LANE.purpose}"
+    store.arrive([], [], (purpose, "cursor"))
+    store.arrive([], [], (f"feed {OTHER.purpose}", "cursor"))
+    trail.arrived([arrived(1), arrived(2), arrived(4), arrived(1, OTHER)])
+    trail.extend(LANE, Range().append(arrived(1).leaf))
+    trail.alarm(ALARM)
+    trail.decide(1, "somebody: because", anew=LANE)
+
+    again = opens()
+    assert list(again.trail.entries(LANE, 0, 9)) == [arrived(1)]
+    assert (again.trail.newest_of(LANE), again.trail.proven(LANE).size) == (1, 1)
+    assert list(again.trail.open_lanes()) == [OTHER]
+    assert [again.store.place(f"feed {lane.purpose}") for lane in (LANE, OTHER)] == ["", "cursor"]
+    leaves = f"2 {arrived(2).leaf.hex()}\n4 {arrived(4).leaf.hex()}\n".encode()
+    assert again.trail.alarms(evidence=True)[0].evidence["set-aside.leaves"] == leaves
+
+
+def test_under_another_log_every_lane_is_to_be_proven_anew(trail: GatewayTrail) -> None:
+    trail.arrived([arrived(1)])
+    trail.extend(LANE, Range().append(arrived(1).leaf))
+    trail.alarm(ALARM)
+    trail.decide(1, "somebody: because", SEEN)
+    assert (list(trail.open_lanes()), trail.proven(LANE)) == ([LANE], Range())
+    assert list(trail.entries(LANE, 0, 9)) == [arrived(1)]
+
+
 def test_an_alarm_within_a_block_is_part_of_it(kept: Kept) -> None:
     def alarmed(then: int) -> None:
         with kept.store.together(durable=False):
@@ -188,21 +217,38 @@ def test_what_is_proven_and_held_is_confirmed_once(trail: GatewayTrail) -> None:
     assert list(trail.unconfirmed(9)) == [other]
 
 
-def test_receipts_wait_in_order_until_they_are_acknowledged(
+def test_receipts_wait_in_order_until_they_are_taken_and_then_until_they_stand(
     trail: GatewayTrail, opens: Callable[[], Kept]
 ) -> None:
-    for seq in range(3):
+    for seq in range(4):
         trail.confirm(confirmation(seq), [])
-    trail.acknowledged(0)
+    for seq in range(3):
+        trail.acknowledged(seq)
+    trail.stands(0)
     again = opens().trail
-    assert list(again.confirmations(9)) == [confirmation(1), confirmation(2)]
-    assert again.counts()["confirmations_waiting"] == 2
-    assert again.reader_head() == (2, digest(confirmation(2).signed.statement))
+    assert list(again.confirmations(9)) == [confirmation(3)]
+    assert list(again.sent(9)) == [confirmation(1), confirmation(2)]
+    assert list(again.sent(1)) == [confirmation(1)]
+    assert again.counts()["confirmations_waiting"] == 3
+    assert again.reader_head() == (3, digest(confirmation(3).signed.statement))
 
 
-def test_receipts_signed_anew_take_the_place_of_the_old(trail: GatewayTrail) -> None:
+def test_receipts_that_were_lost_are_sent_again_in_order(trail: GatewayTrail) -> None:
     for seq in range(3):
         trail.confirm(confirmation(seq), [])
-    trail.acknowledged(0)
-    trail.resign([1, 2], [confirmation(7), confirmation(8)])
-    assert [c.seq for c in trail.confirmations(9)] == [7, 8]
+        trail.acknowledged(seq)
+    trail.stands(0)
+    trail.unsent()
+    assert [c.seq for c in trail.confirmations(9)] == [1, 2]
+    assert list(trail.sent(9)) == []
+
+
+def test_receipts_signed_anew_take_the_place_of_everything_before(trail: GatewayTrail) -> None:
+    for seq in range(3):
+        trail.confirm(confirmation(seq), [])
+        trail.acknowledged(seq)
+    trail.stands(0)
+    trail.resign([confirmation(0), confirmation(1)])
+    assert [c.seq for c in trail.confirmations(9)] == [0, 1]
+    assert list(trail.sent(9)) == []
+    assert trail.reader_head() == (1, digest(confirmation(1).signed.statement))

@@ -137,7 +137,7 @@ class Watched:
             verifying=VERIFIER,
             clock=world.clock,
         )
-        self.receipts = Receipts(self.link, self.trail, self.checkpoints, world.clock)
+        self.receipts = Receipts(self.trail, self.checkpoints, world.clock)
         self.deliveries = Deliveries(
             agency=agency,
             trail=self.trail,
@@ -147,15 +147,17 @@ class Watched:
             cursor=lambda _: "",
             clock=world.clock,
         )
+        self.sign_with(agency)
+
+    def sign_with(self, key: str) -> None:
+        """Begin anew with the key of this name, as a process does after it was replaced."""
         self.confirming = Confirming(
-            reader=Reader(
-                seed=Secret(seed(agency)), public_key=public(agency), notary=public("notary")
-            ),
+            reader=Reader(seed=Secret(seed(key)), public_key=public(key), notary=public("notary")),
             signing=SIGNING,
             link=self.link,
             trail=self.trail,
             checkpoints=self.checkpoints,
-            clock=world.clock,
+            clock=self.world.clock,
         )
         self.watching = Watching(
             TrailWatch(

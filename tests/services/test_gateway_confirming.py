@@ -1,19 +1,25 @@
 """A gateway confirms what its feeds brought it, each entry once, in a chain without gaps."""
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
-from domain.errors import Unavailable
+from domain.errors import NotAuthentic, Unavailable
 from domain.notary import SignedStatement
 from domain.trail.deliveries import leaves_of
 from domain.trail.entry import Entry, read
-from domain.trail.statement import Kind, digest
+from domain.trail.merkle import EMPTY_ROOT
+from domain.trail.statement import ZEROS, Kind, Statement, digest, reader_id, signed_bytes
 from services.gateway.deliveries import delivery_of
+from services.notary import intake
+from services.notary.intake import NONCE_SIZE
 from services.notary.tree import Tree
-from tests.services.gateway_trail import PURPOSE, Watched, disclosed
-from tests.services.notary_world import NotaryWorld
+from tests.services.gateway_trail import PURPOSE, Watched, disclosed, later_checkpoints
+from tests.services.notary_world import SIGNING, NotaryWorld, public, seed
 
 SHELTER = "gb-shelter"
 
@@ -98,9 +104,90 @@ async def test_a_receipt_is_kept_until_the_notary_has_it(
     assert shelter.trail.counts()["confirmations_waiting"] == 1
     assert shelter.watching.codes["sending"] == "PEER_AWAY"
     await shelter.watching.step()
-    assert shelter.trail.counts()["confirmations_waiting"] == 0
+    assert shelter.trail.counts()["confirmations_waiting"] == 1
     world.published()
+    await shelter.watching.step()
+    assert shelter.trail.counts()["confirmations_waiting"] == 0
     assert len(receipts_of(world)) == 1
+
+
+def forget(world: NotaryWorld) -> None:
+    """Let the notary lose what it took and did not enter yet."""
+    with closing(sqlite3.connect(world.folder / "notary.db")) as db, db:
+        db.execute("DELETE FROM intake WHERE number > ?", (world.store.newest().sources.intake,))
+
+
+async def lost(
+    world: NotaryWorld, shelter: Watched, monkeypatch: pytest.MonkeyPatch
+) -> list[SignedStatement]:
+    """Have one RECEIPT stand in the trail, and two taken and lost; return all three."""
+    for names in (["case"], ["second case", "third case"]):
+        for name in names:
+            shelter.took(*disclosed(world, SHELTER, 1, case=name))
+        world.published()
+        await shelter.watching.step()
+    forget(world)
+    for _ in later_checkpoints(world, monkeypatch):
+        assert len(shelter.link.confirmed) == 3
+        await shelter.watching.step()
+    return shelter.link.confirmed
+
+
+async def test_what_a_notary_took_and_lost_is_sent_again(
+    world: NotaryWorld, shelter: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a notary that forgets, when checkpoints go on without two RECEIPTs, it gets them."""
+    confirmed = await lost(world, shelter, monkeypatch)
+    assert confirmed[3:] == confirmed[1:3]
+    world.published()
+    await shelter.watching.step()
+    assert [e.statement for e in receipts_of(world)] == [s.statement for s in confirmed[:3]]
+    assert shelter.trail.counts()["confirmations_waiting"] == 0
+    assert not list(world.replayed().findings)
+
+
+async def test_what_was_lost_for_so_long_that_it_is_too_old_is_signed_anew(
+    world: NotaryWorld, shelter: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(intake, "FRESH_MS", 60_000)
+        await lost(world, shelter, patch)
+        await shelter.watching.step()
+    world.published()
+    await shelter.watching.step()
+    assert [e.said.actor_seq for e in receipts_of(world)] == [0, 1, 2]
+    assert shelter.trail.counts()["confirmations_waiting"] == 0
+    assert len({e.said.fields for e in receipts_of(world)}) == 3, "each delivery, once"
+    assert not list(world.replayed().findings)
+
+
+async def test_while_no_checkpoint_comes_nothing_is_sent_again(
+    world: NotaryWorld, shelter: Watched
+) -> None:
+    """Given a notary without a quorum for hours, it has what it took."""
+    shelter.took(*disclosed(world, SHELTER))
+    world.published()
+    for _ in range(20):
+        await shelter.watching.step()
+        world.now += 600_000
+    assert len(shelter.link.confirmed) == 1
+    assert shelter.trail.counts()["confirmations_waiting"] == 1
+
+
+async def test_what_the_notary_has_already_is_taken_once_however_late_it_comes_again(
+    world: NotaryWorld, shelter: Watched
+) -> None:
+    for name in ("case", "second case"):
+        shelter.took(*disclosed(world, SHELTER, 1, case=name))
+        world.published()
+        await shelter.watching.step()
+    shelter.trail.unsent()
+    world.now += 7_200_000
+    await shelter.watching.step()
+    world.published()
+    await shelter.watching.step()
+    assert len(receipts_of(world)) == 2
+    assert shelter.trail.counts()["confirmations_waiting"] == 0
 
 
 async def test_an_answer_that_was_lost_does_not_make_a_second_receipt(
@@ -142,6 +229,99 @@ async def test_another_tool_in_the_chain_makes_the_gateway_sign_behind_it(
     assert [e.said.actor_seq for e in receipts_of(world)] == [0, 1]
     assert anew.trail.counts()["confirmations_waiting"] == 0
     assert not list(world.replayed().findings)
+
+
+async def test_what_was_taken_is_not_signed_anew_behind_another_tool(
+    world: NotaryWorld, shelter: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a RECEIPT in the intake, when another tool goes on from it, the next one is behind."""
+    shelter.took(*disclosed(world, SHELTER))
+    world.published()
+    await shelter.watching.step()
+    (first,) = shelter.link.confirmed
+    asked = challenge(first)
+    world.intake.take(Kind.AUDIT, asked, SHELTER)
+    world.sequenced()
+
+    shelter.took(*disclosed(world, SHELTER, 1, case="second case"))
+    with monkeypatch.context() as patch:
+        patch.setattr(world.sequencer, "step", lambda: False)
+        world.published()
+    for _ in range(4):
+        await shelter.watching.step()
+        world.published()
+    assert [e.said.actor_seq for e in receipts_of(world)] == [0, 2]
+    confirmed = [leaf for s in shelter.link.confirmed for leaf in leaves_of(s.body)]
+    assert len(confirmed) == len(set(confirmed)) == 2
+    assert not list(world.replayed().findings)
+
+
+def challenge(after: SignedStatement) -> SignedStatement:
+    """Return a challenge by the same reader, which is next in its chain."""
+    said, nonce = Statement.decode(after.statement), bytes(NONCE_SIZE)
+    statement = said._replace(
+        kind=Kind.AUDIT,
+        after=ZEROS,
+        actor_seq=said.actor_seq + 1,
+        actor_prev=digest(after.statement),
+        schema=ZEROS,
+        field_count=0,
+        fields=EMPTY_ROOT,
+        payload=sha256(nonce).digest(),
+    ).encode()
+    signature = SIGNING.sign(seed(SHELTER), signed_bytes(statement))
+    return SignedStatement(statement=statement, signature=signature, body=nonce)
+
+
+async def test_what_the_replaced_key_has_signed_is_signed_by_the_new_one(
+    world: NotaryWorld, shelter: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given RECEIPTs that were not sent when the agency's key was replaced."""
+    shelter.took(*disclosed(world, SHELTER, 1, case="case"))
+    world.published()
+    await shelter.watching.step()
+    world.published()
+    shelter.link.away = True
+    shelter.took(*disclosed(world, SHELTER, 1, case="second case"))
+    shelter.link.away = False
+    world.published()
+
+    taken: list[Statement] = []
+    new = reader_id(public("gb-authority"))
+
+    async def takes(signed: SignedStatement) -> None:
+        said = Statement.decode(signed.statement)
+        if said.actor != new:
+            raise NotAuthentic("READER_KEY", "sign with the agency's key in force, as its reader")
+        taken.append(said)
+
+    monkeypatch.setattr(shelter.link, "confirm", takes)
+    await shelter.watching.step()
+    assert shelter.trail.counts()["confirmations_waiting"] == 1
+    shelter.sign_with("gb-authority")
+    await shelter.watching.step()
+    await shelter.watching.step()
+    assert [(said.actor_seq, said.actor_prev) for said in taken] == [(0, ZEROS)]
+
+
+async def test_a_proof_of_something_else_does_not_let_go_of_a_receipt(
+    world: NotaryWorld, shelter: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a notary that shows another entry of the log as the RECEIPT."""
+    shelter.took(*disclosed(world, SHELTER))
+    world.published()
+    await shelter.watching.step()
+    action = Entry.decode(Tree(world.files, world.store.newest().tree.size).entry(0))
+    shown = world.proofs.receipt(action.said.stream, digest(action.statement))
+
+    async def other(_stream: bytes, _digest: bytes) -> object:
+        return shown
+
+    monkeypatch.setattr(shelter.link, "receipt", other)
+    world.published()
+    await shelter.watching.step()
+    assert shelter.watching.codes["proving"] == "RECEIPT_DIFFERS"
+    assert shelter.trail.counts()["confirmations_waiting"] == 1
 
 
 async def test_only_the_pinned_notary_s_disclosure_is_answered(

@@ -16,6 +16,7 @@ from domain.gateway_trail import Lane
 from domain.messages import FeedItem
 from domain.trail.merkle import Range
 from domain.vocabulary import ALL_SEALED, Category, names_of
+from services.gateway.deciding import decide
 from services.gateway.deliveries import EVERY_MS, check_granted, delivery_of
 from tests.adapters.kafka_feeds import event_record
 from tests.builders import uid
@@ -151,6 +152,52 @@ async def test_an_entry_that_was_recorded_otherwise_is_named(
         await compare(shelter)
     assert shelter.alarms() == named("FEED_DIFFERS", place + 1)
     assert shelter.trail.proven(LANE).size == 0
+
+
+async def differing(world: NotaryWorld, shelter: Watched) -> list[tuple[FeedItem, str]]:
+    """Have the third of five entries arrive otherwise than it was recorded; return all five."""
+    served = disclosed(world, SHELTER, 5)
+    item, case = served[2]
+    shelter.took(*served[:2], (replace(item, basis="c-9"), case), *served[3:])
+    world.published()
+    await compare(shelter)
+    assert shelter.alarms() == named("FEED_DIFFERS", 3)
+    return served
+
+
+async def test_once_a_person_has_decided_a_feed_that_was_mended_is_proven_whole(
+    world: NotaryWorld, shelter: Watched
+) -> None:
+    served = await differing(world, shelter)
+    decide(shelter.trail, 1, "the coordinator: the hub is mended")
+    shelter.hub.items = tuple(item for item, _ in served)
+    await compare(shelter)
+    assert len(shelter.alarms()) == 1, "it is still to come"
+
+    shelter.took(*served)
+    await compare(shelter)
+    counts = shelter.trail.counts()
+    assert (shelter.trail.proven(LANE).size, counts["feed_entries_unproven"]) == (5, 0)
+    assert (len(shelter.alarms()), counts["trail_alarms"]) == (1, 0)
+    aside = shelter.trail.alarms(evidence=True)[0].evidence["set-aside.leaves"]
+    was = delivery_of(SHELTER, PURPOSE, replace(served[2][0], basis="c-9")).leaf
+    assert f"3 {was.hex()}" in aside.decode().splitlines()
+
+
+async def test_a_decision_makes_no_feed_whole_and_what_still_differs_is_an_alarm_again(
+    world: NotaryWorld, shelter: Watched
+) -> None:
+    served = await differing(world, shelter)
+    for number in (1, 2):
+        decide(shelter.trail, number, "the coordinator: they say that it is mended")
+        served[2] = replace(served[2][0], basis="c-9"), served[2][1]
+        shelter.took(*served)
+        for _ in range(2):
+            await compare(shelter)
+    place = named("FEED_DIFFERS", 3)[0][1]
+    again = [("FEED_DIFFERS", f"{place}; again after alarm {number}") for number in (1, 2)]
+    assert shelter.alarms() == [*named("FEED_DIFFERS", 3), *again]
+    assert (shelter.trail.proven(LANE).size, shelter.trail.counts()["trail_alarms"]) == (0, 1)
 
 
 async def test_another_entry_under_a_number_that_was_taken_is_named(

@@ -156,12 +156,16 @@ async def _has(world: World, agency: str, case: str) -> bool:
     return case in {c["case_id"] for c in await world.link(agency).cases(50)}
 
 
+async def _got(world: World, agency: str, case: str, event: str) -> bool:
+    return event in await world.events(agency, case)
+
+
 async def test_an_entry_that_the_hub_keeps_back_is_seen_by_everybody_who_looks(
     world: World, withheld: set[str], tmp_path: Path
 ) -> None:
     """Given a hub that records a disclosure to the shelter and does not hand out its referral."""
     withheld.add("ReferralSent")
-    await referred(world, "IDENTITY")
+    case, _ = await referred(world, "IDENTITY")
     await world.until(lambda: alarms(world))
 
     (found,) = [a for a in alarms(world) if a[0] == SHELTER]
@@ -187,10 +191,25 @@ async def test_an_entry_that_the_hub_keeps_back_is_seen_by_everybody_who_looks(
         "feed.tlog-proof",
     }
     assert list((folder / "receipts").glob("*.tlog-proof")) == []
+    assert "FOLDER" in ran("export", *data, str(folder), code=2)
+
+    withheld.clear()
     ran("accept", *data, "1", "--by", "the coordinator", "--reason", "a fault, mended")
     assert "decided by the coordinator: a fault, mended" in ran("status", *data)
     assert "NO_SUCH_ALARM" in ran("accept", *data, "1", "--by", "x", "--reason", "y", code=2)
-    assert "FOLDER" in ran("export", *data, str(folder), code=2)
+    await world.until(lambda: _got(world, SHELTER, case, "ReferralSent"))
+    await world.until(lambda: proven(world, SHELTER))
+    assert len(alarms(world)) == 1
+
+
+async def test_a_page_that_comes_after_the_feed_was_set_back_is_not_taken(world: World) -> None:
+    gateway = world.mechanism.offices[SHELTER].process.gateway
+    seat, before = "protection_support", gateway.cursor("protection_support")
+    page = FeedPage(items=(), cursor="further on")
+    assert await gateway.inbox.take(seat, page, "from where it was before") == []
+    assert gateway.cursor(seat) == before
+    await gateway.inbox.take(seat, page, before)
+    assert gateway.cursor(seat) == "further on"
 
 
 def ran(*words: str, code: int = 0) -> str:
