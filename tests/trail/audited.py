@@ -38,9 +38,9 @@ def policy_of(trail: SignedTrail) -> bytes:
     return "".join(f"{line}\n" for line in lines).encode()
 
 
-def trust_of(trail: SignedTrail) -> bytes:
-    """Return the pins of this trail."""
-    trust = Trust(
+def pins(trail: SignedTrail) -> Trust:
+    """Return whom an auditor of this trail trusts."""
+    return Trust(
         hub="nrm:xa",
         registrars={r: public(r) for r in REGISTRARS},
         operator=public(OPERATOR),
@@ -49,7 +49,11 @@ def trust_of(trail: SignedTrail) -> bytes:
         notary=public(NOTARY),
         log=trail.log.vkey.text,
     )
-    return trust.dumps().encode()
+
+
+def trust_of(trail: SignedTrail) -> bytes:
+    """Return the pins of this trail as a file."""
+    return pins(trail).dumps().encode()
 
 
 def cosigned(trail: SignedTrail, witnesses: tuple[str, ...] = WITNESSES) -> bytes:

@@ -5,7 +5,7 @@ changes what it tells in the last moment, as its `lie` says.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from itertools import zip_longest
@@ -96,6 +96,11 @@ class DisclosingHub:
             self.trail.agency(agency)
         for entry, body in self.trail.leaves:
             self._take(entry, body)
+
+    @property
+    def recorded(self) -> Sequence[Recorded]:
+        """Everything that was recorded, in order."""
+        return self._store.read_log(0, self._store.head())
 
     def restart(self, pack: Policy) -> None:
         """Go on under another policy pack; everything before was projected."""

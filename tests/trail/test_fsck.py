@@ -4,14 +4,30 @@ tests/trail/fsck pins it as a tool of a Go module: `go get -tool` of another ver
 """
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from domain.ports import Recorded
+from domain.standing import Key, Period
 from domain.trail.checkpoint import Checkpoint
-from domain.trail.notes import to_base64
+from domain.trail.notes import NoteSigning, to_base64
+from services.auditor.opening import Own
+from services.auditor.verifying import verify
+from services.notary.signers import Signers
+from tests import agencies as a
+from tests import builders as b
+from tests.services import notary_witnesses, notary_world
+from tests.services.notary_witnesses import LOG
+from tests.services.notary_world import NotaryWorld
+from tests.services.test_audit_challenge import policy_of
+from tests.trail import audited
+from tests.trail.disclosed import DisclosingHub
 from tests.trail.go import build
+from tests.trail.signed import OPERATOR, SignedTrail, public
 from tests.trail.writing import SIGNER, GrowingLog
 
 FSCK = "github.com/transparency-dev/tessera/cmd/fsck"
@@ -26,10 +42,10 @@ def fsck(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build(FSCK, tmp_path_factory.mktemp("fsck"))
 
 
-def verdict(fsck: Path, folder: Path) -> str:
+def verdict(fsck: Path, folder: Path, signer: NoteSigning = SIGNER) -> str:
     """Return what fsck says about the log in `folder`; it exits with 0 whatever it found."""
     vkey = folder / "log.vkey"
-    vkey.write_text(SIGNER.key.text)
+    vkey.write_text(signer.key.text)
     done = subprocess.run(  # noqa: S603 - our own arguments
         [
             str(fsck),
@@ -59,6 +75,51 @@ def test_a_growing_log_is_accepted_at_every_size(fsck: Path, tmp_path: Path) -> 
         checkpoint = log.grow(size)
         said = verdict(fsck, tmp_path)
         assert accepted(said, checkpoint), said
+
+
+def test_a_log_that_the_notary_wrote_is_accepted_and_audited(
+    fsck: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several rounds, a restart between, and no partial tile left of what is full since."""
+    monkeypatch.setattr(notary_witnesses, "AT_S", audited.SEEN_S)
+    events, signers, trust = acted()
+
+    def publish(world: NotaryWorld) -> None:
+        world.published()
+        point = Checkpoint(LOG.key.name, world.publishing.size, world.store.newest().tree.root)
+        said = verdict(fsck, folder, LOG)
+        assert accepted(said, point), said
+
+    folder = tmp_path / "trail"
+    with closing(NotaryWorld(tmp_path, signers=signers)) as world:
+        at = world.acting.record(*events[:60])
+        world.acting.feed(a.SHELTER, at[-1])
+        publish(world)
+        world.acting.record(*events[60:130])
+        publish(world)
+    with closing(NotaryWorld(tmp_path, signers=signers)) as world:
+        world.publishing.open()
+        for first, end in ((130, 131), (131, 400), (400, len(events))):
+            world.acting.record(*events[first:end])
+            publish(world)
+    for bundles in ("tile/0", "tile/entries", "body"):
+        assert [path.name for path in (folder / bundles).glob("*.p")] == ["002.p"]
+    with audited.tools() as tools:
+        report = verify(audited.source(folder), Own(policy=policy_of(world), trust=trust), tools)
+    assert report.findings == []
+    assert report.complete_as_of_s == audited.SEEN_S
+
+
+def acted() -> tuple[Sequence[Recorded], Signers, bytes]:
+    """Return what agencies did in a case, whose signatures the notary takes, and trust.json."""
+    with closing(DisclosingHub([a.CHARITY, a.SHELTER])) as hub:
+        assert all(hub.act(e) for e in (b.case_opened(), b.notice_given()))
+        assert all(hub.act(b.identity_recorded()) for _ in range(600))
+        events, registry = hub.recorded, hub.world.registry
+    key, notary = public(OPERATOR), notary_world.public("notary")
+    operator = Key(agency=OPERATOR, signing_key=key, opening_key=b"", period=Period(starts=0))
+    trust = replace(audited.pins(SignedTrail()), notary=notary, log=LOG.key.text)
+    return events, Signers(lambda: registry, operator, notary), trust.dumps().encode()
 
 
 def flip(path: str, at: int) -> Callable[[GrowingLog, Checkpoint], None]:
