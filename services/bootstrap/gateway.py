@@ -11,6 +11,7 @@ from adapters.notes import NoteVerifier
 from adapters.sealing import Box
 from adapters.sqlite.gateway_store import SqliteGatewayStore
 from adapters.sqlite.gateway_trail import SqliteGatewayTrail
+from adapters.sqlite.own_acts import SqliteOwnActs
 from domain.errors import Refused
 from domain.gateway_trail import GatewayTrail
 from domain.secret import Secret
@@ -26,6 +27,7 @@ from services.gateway.outbox import Outbox
 from services.gateway.receipts import Receipts
 from services.gateway.sealer import Office, Sealer
 from services.gateway.trail import TrailWatch, Watching
+from services.gateway.trail_report import TrailReport
 from services.http.health import Vitals
 from services.registering import Registering
 from services.signals import Signals
@@ -44,6 +46,7 @@ class GatewayProcess:
     """A gateway, its links, and the token of its agency's own systems."""
 
     gateway: Gateway
+    report: TrailReport
     sealer: Sealer
     token: Secret
     links: Links
@@ -84,6 +87,7 @@ def build_gateway(
     gateway = _gateway(own, watch, sealer)
     return GatewayProcess(
         gateway=gateway,
+        report=_report(own, gateway.watching),
         sealer=sealer,
         token=Secret(parts.text_secret(_part(agency), "token").encode()),
         links=links,
@@ -132,6 +136,16 @@ def _sealer(own: _Own, watch: TrailWatch) -> Sealer:
         policy=own.parts.world.policy_id,
         head=own.store.actor_head(),
         seen=watch.checkpoints.seen,
+    )
+
+
+def _report(own: _Own, watching: Watching) -> TrailReport:
+    return TrailReport(
+        watching=watching,
+        acts=SqliteOwnActs(own.store.file),
+        policy=pinned_policy(own.parts),
+        verifying=NoteVerifier(),
+        clock=now_ms,
     )
 
 
