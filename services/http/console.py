@@ -183,7 +183,7 @@ class _Console:
 
     def _case(self, session: Session, case_id: str, notice: Notice | None = None) -> Response:
         case, now = self._view(case_id), self._clock()
-        acts = self._trail.acts([e.event_id for e in case.events if e.own])
+        acts = self._trail.acts(e.event_id for e in case.events)
         return self._html(
             "case.html",
             _NOTICE_STATUS[notice.kind] if notice else 200,

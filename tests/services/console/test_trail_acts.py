@@ -11,6 +11,7 @@ from domain.trail.entry import Entry
 from domain.trail.merkle import leaf
 from domain.trail.proof import Proof
 from services.gateway.deciding import decide
+from tests.services import notary_witnesses
 from tests.services.console.documents import CASE, ME
 from tests.services.console.trail_desk import PAGES, THEN, Desk, banners
 from tests.services.gateway_trail import (
@@ -110,6 +111,17 @@ async def test_an_act_that_the_trail_has_otherwise_says_so(desk: Desk) -> None:
     assert await desk.line_of(act) == (
         "In the trail otherwise than your agency did it: tell your supervisor (alarm 1)"
     )
+
+
+async def test_a_witness_whose_clock_is_far_ahead_dates_nothing_into_the_future(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notary_witnesses, "AT_S", 1 << 62)
+    act = desk.acts()
+    await desk.looks()
+
+    assert (await desk.line_of(act)).startswith(f"In the trail since {THEN} · entry 0")
+    assert f"<dt>Signed by one</dt><dd>{THEN}</dd>" in await desk.page("/trail")
 
 
 @pytest.mark.parametrize(
