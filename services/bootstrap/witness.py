@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
@@ -9,17 +10,21 @@ from prometheus_client import CollectorRegistry
 from adapters.metrics.witness import WitnessMetrics
 from adapters.notes import NoteVerifier, note_signer
 from adapters.sqlite.witness_store import SqliteWitnessStore
+from adapters.state_file import PathStateFile
 from adapters.trail_source import FolderSource, HttpSource
 from domain.errors import Malformed, Refused, Unavailable
 from domain.trail.notes import Algorithm, NoteSigning, VerifierKey
-from domain.trail.replay import Replay
+from domain.trail.replay import Kept, Replay
+from domain.witness import Cosigned
 from services.bootstrap.auditor import agency_token
 from services.bootstrap.parts import Parts, now_ms
 from services.bootstrap.watching import vitals_of
 from services.http.health import Ask, in_thread
 from services.http.witness import WitnessParts
 from services.trail.keys import TrailKeys
-from services.trail.source import Source
+from services.trail.source import Source, TrailReading
+from services.witness.keeping import Keeping
+from services.witness.progress import Progress
 from services.witness.replaying import Replaying
 from services.witness.witness import Witness, logs_of
 from services.worker import Worker
@@ -60,7 +65,10 @@ def build_witness(parts: Parts, body: str, watched: Watched) -> WitnessProcess:
     store = SqliteWitnessStore(str(parts.folder(_part(body)) / "witness.db"))
     registry = CollectorRegistry()
     metrics = WitnessMetrics(registry, logs)
-    replaying = _replaying(parts, store, next(iter(logs)), watched) if watched.replay else None
+    replaying = None
+    if watched.replay:
+        origin = next(iter(logs))
+        replaying = _replaying(parts, body, origin, store.newest(origin), watched)
     worker = Worker(replaying, replaying.idle) if replaying else None
     witness = Witness(
         logs=logs,
@@ -120,17 +128,25 @@ def _part(body: str) -> str:
     return f"witnesses/{body}"
 
 
-def _replaying(parts: Parts, store: SqliteWitnessStore, origin: str, watched: Watched) -> Replaying:
-    keys = TrailKeys(parts.language, parts.directory(), parts.operator())
-    replay = Replay(keys=keys, notary=parts.trust.notary)
-    verify, newest = parts.signing.verify_all, store.newest(origin)
+def _replaying(
+    parts: Parts, body: str, origin: str, newest: Cosigned | None, watched: Watched
+) -> Replaying:
+    def begin(kept: Kept | None) -> Replay:
+        keys = TrailKeys(parts.language, parts.directory(), parts.operator())
+        return Replay(keys=keys, notary=parts.trust.notary, kept=kept)
+
+    def progress(reading: TrailReading) -> Progress:
+        return Progress(Source(reading), keeping, parts.signing.verify_all)
+
+    file = PathStateFile(parts.folder(_part(body)) / "replay")
+    keeping = Keeping(file, begin, origin, sha256(parts.trust.dumps().encode()).digest())
     if "://" not in watched.replay:
-        return Replaying(Source(FolderSource(Path(watched.replay))), replay, verify, newest)
+        return Replaying(progress(FolderSource(Path(watched.replay))), newest)
     if not parts.has_keys(watched.agency):
         message = "say --agency with one whose keys lie in the data folder and that may audit"
         raise Malformed("WITNESS_AGENCY", message)
     http = HttpSource(watched.replay, agency_token(parts, watched.agency, watched.replay))
-    return Replaying(Source(http), replay, verify, newest, close=http.close)
+    return Replaying(progress(http), newest, close=http.close)
 
 
 def _replays(replaying: Replaying, worker: Worker) -> Ask:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,12 +13,15 @@ from domain.errors import HubError, Refused, Unavailable
 from domain.standing import Key, Period
 from domain.trail.checkpoint import Checkpoint
 from domain.trail.merkle import EMPTY_ROOT, leaf
-from domain.trail.replay import Claim, Replay
+from domain.trail.replay import Claim, Kept, Replay
 from domain.trail.statement import ZEROS, Kind
 from domain.witness import AddCheckpoint, Cosigned
 from services.directory import Directory
+from services.trail.keeping import StateFile
 from services.trail.keys import TrailKeys
 from services.trail.source import Source
+from services.witness.keeping import Keeping
+from services.witness.progress import Progress
 from services.witness.replaying import Replaying
 from services.worker import Worker
 from tests import agencies as a
@@ -36,8 +40,22 @@ from tests.trail.signed import (
 from tests.vectors import key
 from tests.witnessed import Log
 
+TRUST = key("trust.json")
 LONG = 60.0
 """Seconds, far above what a replay here takes."""
+
+
+class Held:
+    """A state file in memory."""
+
+    def __init__(self, data: bytes | None = None) -> None:
+        self.data = data
+
+    def read(self) -> bytes | None:
+        return self.data
+
+    def write(self, data: bytes) -> None:
+        self.data = data
 
 
 class Verified:
@@ -52,22 +70,33 @@ class Verified:
         return held
 
 
-@asynccontextmanager
-async def replaying(
+def progress_of(
     folder: Path,
-    newest: Cosigned | None = None,
-    seconds: float = LONG,
+    *,
     verify: Verified | None = None,
     source: FolderSource | None = None,
-) -> AsyncIterator[Replaying]:
-    """Replay the trail in a folder, in a thread as the process does."""
+    file: StateFile | None = None,
+) -> Progress:
+    """Return the replay of the trail in a folder, before it takes anything up."""
     operator = Key(
         agency=OPERATOR, signing_key=public(OPERATOR), opening_key=b"", period=Period(starts=0)
     )
-    directory = Directory(LANGUAGE, {r: public(r) for r in REGISTRARS}, SIGNING.verify)
-    replay = Replay(keys=TrailKeys(LANGUAGE, directory, operator), notary=public(NOTARY))
-    read = Source(source or FolderSource(folder))
-    part = Replaying(read, replay, verify or Verified(), newest, seconds=seconds)
+
+    def begin(kept: Kept | None) -> Replay:
+        directory = Directory(LANGUAGE, {r: public(r) for r in REGISTRARS}, SIGNING.verify)
+        keys = TrailKeys(LANGUAGE, directory, operator)
+        return Replay(keys=keys, notary=public(NOTARY), kept=kept)
+
+    keeping = Keeping(file or Held(), begin, Log().origin, TRUST)
+    return Progress(Source(source or FolderSource(folder)), keeping, verify or Verified())
+
+
+@asynccontextmanager
+async def replaying(
+    folder: Path, newest: Cosigned | None = None, *, seconds: float = LONG, **parts: Any
+) -> AsyncIterator[Replaying]:
+    """Replay the trail in a folder, in a thread as the process does."""
+    part = Replaying(progress_of(folder, **parts), newest, seconds=seconds)
     stop = asyncio.Event()
     working = asyncio.create_task(Worker(part, part.idle).run(stop))
     try:

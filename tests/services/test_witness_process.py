@@ -85,6 +85,31 @@ def test_it_replays_goes_on_after_a_kill_and_names_what_is_wrong(tmp_path: Path)
         assert child.stop() == 0
 
 
+def test_started_again_it_goes_on_from_what_it_kept(tmp_path: Path) -> None:
+    trail, folder = small_trail(), tmp_path / "trail"
+
+    def grown(entries: int) -> int:
+        for n in range(entries):
+            trail.add(a.POLICE, body=b"%d" % n)
+        trail.epoch()
+        return trail.write(folder).size
+
+    with WitnessChild(tmp_path, trail.log.vkey, "--replay", str(folder)) as child:
+        child.data.mkdir()
+        (child.data / "trust.json").write_text(trust_of(trail.log).dumps())
+        size = grown(300)
+        child.start()
+        assert ask(child, trail, 0)[0] == 200
+        assert child.stop() == 0
+        (folder / "tile/entries/000").unlink()
+        for _ in range(2):  # after a kill it has cosigned more than it kept
+            old, size = size, grown(10)
+            child.start()
+            assert ask(child, trail, old)[0] == 200
+            child.kill()
+        assert "set aside" not in child.output
+
+
 def test_the_key_that_a_policy_names_is_the_one_that_cosigns(tmp_path: Path) -> None:
     trail = small_trail()
     with WitnessChild(tmp_path, trail.log.vkey) as child:
