@@ -86,6 +86,22 @@ class SeenLog(NamedTuple):
     """When a quorum had last cosigned a tree that was seen; None if none ever had."""
 
 
+SPLIT_VIEW = "SPLIT_VIEW"
+"""Two signed checkpoints of which neither continues the other. No further one is taken."""
+
+
+class Split(NamedTuple):
+    """The proof of a split view."""
+
+    seen: bytes
+    """The signed note of the newest tree that was seen."""
+    shown: bytes
+    """That of one which contradicts it."""
+    raised_ms: int
+    decided: str = ""
+    """Who decided which to follow, and why; empty as long as nobody has."""
+
+
 class DisclosureLink(Protocol):
     """What the custodian asks the notary for; `Unavailable` while that is away."""
 
@@ -175,4 +191,20 @@ class Custody(Protocol):
 
     def see(self, log: str, seen: SeenLog) -> None:
         """Keep `seen` in place of what was seen of the log before."""
+        ...
+
+    def split(self, log: str, split: Split) -> None:
+        """Keep the proof of a split view; nothing is done if one waits for a decision already."""
+        ...
+
+    def splits(self, log: str) -> Sequence[Split]:
+        """Return every split view of the log, oldest first."""
+        ...
+
+    def decide(self, log: str, decided: str, seen: SeenLog | None = None) -> None:
+        """Note what was `decided` about the split view that waits; `Refused` NO_SPLIT_VIEW.
+
+        With `seen` that is put in place of what was seen of the log, and what was proven counts
+        as proven without a quorum, in a tree of size 0.
+        """
         ...

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 
 from adapters.sqlite.connection import connect, ours, transaction
 from adapters.sqlite.shown import COLUMNS, columns_of, shown
-from domain.custody import HeldKey, HeldRelease, Proven, SeenLog, Waiting
+from domain.custody import HeldKey, HeldRelease, Proven, SeenLog, Split, Waiting
+from domain.errors import Refused
 from domain.messages import FollowedItem
 from domain.vocabulary import Seat
 
@@ -32,6 +33,9 @@ _TABLES = (
     " releases INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS seen (log TEXT PRIMARY KEY, size INTEGER NOT NULL,"
     " root BLOB NOT NULL, note BLOB NOT NULL, quorum_ms INTEGER)",
+    "CREATE TABLE IF NOT EXISTS splits (number INTEGER PRIMARY KEY, log TEXT NOT NULL,"
+    " seen BLOB NOT NULL, shown BLOB NOT NULL, raised_ms INTEGER NOT NULL, decided TEXT NOT NULL)",
+    "CREATE UNIQUE INDEX IF NOT EXISTS undecided ON splits (log) WHERE decided = ''",
 )
 _SIZE = 4
 """Bytes of the length before each boxed release in a row."""
@@ -174,6 +178,26 @@ class SqliteCustody:
         """Keep `seen` in place of what was seen of the log before."""
         with transaction(self._db) as db:
             db.execute("INSERT OR REPLACE INTO seen VALUES (?,?,?,?,?)", (log, *seen))
+
+    def split(self, log: str, split: Split) -> None:
+        """Keep the proof of a split view, if none waits for a decision already."""
+        with transaction(self._db) as db:
+            db.execute("INSERT OR IGNORE INTO splits VALUES (NULL,?,?,?,?,?)", (log, *split))
+
+    def splits(self, log: str) -> Sequence[Split]:
+        """Return every split view of the log, oldest first."""
+        sql = "SELECT seen, shown, raised_ms, decided FROM splits WHERE log = ? ORDER BY number"
+        return [Split(*r) for r in self._rows(sql, log)]
+
+    def decide(self, log: str, decided: str, seen: SeenLog | None = None) -> None:
+        """Note what was decided about the split view that waits."""
+        with transaction(self._db) as db:
+            sql = "UPDATE splits SET decided = ? WHERE log = ? AND decided = ''"
+            if not db.execute(sql, (decided, log)).rowcount:
+                raise Refused("NO_SPLIT_VIEW", "no split view waits for a decision")
+            if seen is not None:
+                self.see(log, seen)
+                db.execute("UPDATE proven SET witnessed = 0, size = 0")
 
 
 def _proven(r: sqlite3.Row) -> Proven:

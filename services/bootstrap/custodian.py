@@ -1,5 +1,7 @@
 """The custodian's wiring."""
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
@@ -11,9 +13,11 @@ from adapters.notes import NoteVerifier
 from adapters.sealing import Box
 from adapters.sqlite.custody import SqliteCustody
 from adapters.sqlite.shred_keys import SqliteShredKeys
+from domain.errors import Refused
 from services.bootstrap.parts import CUSTODIAN, Parts, now_ms
 from services.bootstrap.trail_policy import pinned_policy
 from services.bootstrap.watching import custodian_vitals
+from services.custodian.checkpoints import Checkpoints
 from services.custodian.custodian import Custodian
 from services.custodian.disclosures import Disclosures
 from services.custodian.gate import Gate
@@ -78,14 +82,17 @@ def build_custodian(
     proof = CUSTODIAN, parts.trust.custodian, identity.signing_seed
     hub, trail = HttpHubLink(hub_address, *proof), HttpDisclosureLink(trail_address, *proof)
     signals = Signals()
+    gate = _gate(parts, custodian, custody, trail, signals, metrics)
+    vitals = custodian_vitals(registry, metrics, custodian, hub)
+    vitals.says = gate.checkpoints.says
     return CustodianProcess(
         custodian=custodian,
-        gate=_gate(parts, custodian, custody, trail, signals, metrics),
+        gate=gate,
         tokens=TokenIssuer(address, key_of, now_ms),
         signals=signals,
         hub=hub,
         trail=trail,
-        vitals=custodian_vitals(registry, metrics, custodian, hub),
+        vitals=vitals,
     )
 
 
@@ -97,15 +104,24 @@ def _gate(  # noqa: PLR0917 - all that the gate looks at
     signals: Signals,
     metrics: CustodianMetrics,
 ) -> Gate:
-    log, tiles = parts.trust.log, Tiles(link.file)
-    trail = SeenTrail(pinned_policy(parts), NoteVerifier(), tiles.nodes, custody.seen(log), now_ms)
+    vkey, tiles = parts.trust.log, Tiles(link.file)
+    trail = SeenTrail(pinned_policy(parts), NoteVerifier(), tiles.nodes, custody.seen(vkey), now_ms)
     return Gate(
         custodian=custodian,
         link=link,
-        trail=trail,
+        checkpoints=Checkpoints(custody=custody, vkey=vkey, trail=trail, tiles=tiles, clock=now_ms),
         disclosures=Disclosures(trail, parts.trust.notary, parts.signing.verify),
         tiles=tiles,
-        keep=lambda seen: custody.see(log, seen),
         signals=signals,
         metrics=metrics,
     )
+
+
+@contextmanager
+def kept_custody(parts: Parts) -> Iterator[SqliteCustody]:
+    """Give what the custodian keeps; `Refused` NO_CUSTODIAN if none ran here."""
+    path = parts.settings.data / "custodian" / "custody.db"
+    if not path.exists():
+        raise Refused("NO_CUSTODIAN", f"{path} is missing: no custodian ran here")
+    with closing(SqliteCustody(str(path))) as custody:
+        yield custody

@@ -10,6 +10,7 @@ import typer
 from services.cli.agencies import agency_app
 from services.cli.audit import audit_app
 from services.cli.cases import act, case_app, feed_app
+from services.cli.custodian import custodian_accept
 from services.cli.disclosed import questions
 from services.cli.processes import processes
 from services.cli.running import demo, run
@@ -23,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, demo, act, *processes, witness, witness_keys):
+for command in (run, demo, act, *processes, custodian_accept, witness, witness_keys):
     app.command()(command)
 for name, question in questions.items():
     audit_app.command(name)(question)

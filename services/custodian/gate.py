@@ -7,19 +7,20 @@ not hold, nothing new is released and everything else goes on.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import Protocol
 
-from domain.custody import DisclosureLink, SeenLog
+from domain.custody import DisclosureLink
 from domain.errors import HubError, Malformed, NotAuthentic, Unavailable
 from domain.notary import HeadProof
+from domain.trail.proof import Proof
+from services.custodian.checkpoints import Checkpoints
 from services.custodian.custodian import Custodian
 from services.custodian.disclosures import Disclosures, Shown
 from services.custodian.pace import Pace
 from services.custodian.stream import Stream
 from services.custodian.streams import Streams
 from services.custodian.tiles import Tiles
-from services.custodian.trail import SeenTrail
 from services.signals import Signals
 
 LOOK_SECONDS = 0.1
@@ -46,28 +47,25 @@ class Gate:
         *,
         custodian: Custodian,
         link: DisclosureLink,
-        trail: SeenTrail,
+        checkpoints: Checkpoints,
         disclosures: Disclosures,
         tiles: Tiles,
-        keep: Callable[[SeenLog], None],
         signals: Signals,
         metrics: Metrics,
     ) -> None:
-        """`keep` makes durable what was seen of the log."""
+        """`disclosures` are read in the log that `checkpoints` follow."""
         self._custodian = custodian
         self._link = link
-        self._trail = trail
+        self.checkpoints = checkpoints
         self._disclosures = disclosures
         self._tiles = tiles
-        self._keep = keep
-        self._kept = trail.seen
         self._signals = signals
         self._metrics = metrics
         self._pace = Pace()
         self._waits_for = ""
         self._published = b""
         self._streams = Streams()
-        self._size = trail.seen.size if trail.seen else 0
+        self._size = checkpoints.size
 
     async def run(self) -> None:
         """Work until the signals are closed."""
@@ -99,8 +97,10 @@ class Gate:
         for case_id in asked:
             self._pace.asked(case_id, self._size, time.monotonic())
         found = await asyncio.gather(*(self._shown(case_id) for case_id in asked))
+        if self._begun_anew():
+            return True  # what was read is of a log that is followed no more
         shown = {c: s for c, s in zip(asked, found, strict=True) if s is not None}
-        self._save()
+        self.checkpoints.keep()
         self._signals.notify(self._custodian.prove(shown))
         return len(due) > len(asked)
 
@@ -111,24 +111,32 @@ class Gate:
 
     async def _look(self) -> None:
         """Take the published checkpoint if it is another."""
-        note = await self._link.file("checkpoint")
-        if note is None:
-            raise Unavailable("TRAIL_EMPTY", "no checkpoint is published yet")
-        if note == self._published:
-            return
         try:
-            tree = await self._tiles.having(lambda: self._trail.open(note))
+            self._begun_anew()
+            note = await self._link.file("checkpoint")
+            if note is None:
+                raise Unavailable("TRAIL_EMPTY", "no checkpoint is published yet")
+            if note != self._published:
+                tree = await self.checkpoints.open(note)
+                self._published, self._size = note, tree.checkpoint.size
         except (NotAuthentic, Malformed):
             self._metrics.bad_proof()
             raise
-        self._published, self._size = note, tree.checkpoint.size
+
+    def _begun_anew(self) -> bool:
+        """Return whether somebody has decided to follow another log; `NotAuthentic` SPLIT_VIEW."""
+        anew = self.checkpoints.resume()
+        if anew:
+            self._streams.forget()
+            self._published = b""
+        return anew
 
     async def _shown(self, case_id: str) -> Shown | None:
         """Return what is proven of a case; None when there is no proof, or none that holds."""
-        at_least = self._trail.seen.size if self._trail.seen else 0
-        check = self._disclosures.shown
+        at_least, check = self.checkpoints.size, self._disclosures.shown
 
         async def proven(stream: Stream, proof: HeadProof) -> Shown:
+            await self.checkpoints.open(Proof.decode(proof.proof.encode()).checkpoint)
             events = self._custodian.key_events(case_id)
             return await self._tiles.having(lambda: check(case_id, stream, proof, events, at_least))
 
@@ -148,9 +156,3 @@ class Gate:
             self._waits_for = ""
             return shown
         return None
-
-    def _save(self) -> None:
-        seen = self._trail.seen
-        if seen is not None and seen != self._kept:
-            self._keep(seen)
-            self._kept = seen

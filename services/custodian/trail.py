@@ -1,10 +1,9 @@
 """The trail as the custodian sees it: every checkpoint continues the newest that it has seen."""
 
-import logging
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from domain.custody import SeenLog
+from domain.custody import SPLIT_VIEW, SeenLog
 from domain.errors import NotAuthentic
 from domain.trail.checkpoint import Checkpoint
 from domain.trail.merkle import (
@@ -21,7 +20,6 @@ DEGRADED_MS = 60_000
 """Without a quorum for longer, the log's signature alone counts for a while."""
 STOP_MS = 4 * 3_600_000
 """Without a quorum for longer, nothing new counts."""
-log = logging.getLogger(__name__)
 
 
 class Tree(NamedTuple):
@@ -63,12 +61,16 @@ class SeenTrail:
     def open(self, note: bytes) -> Tree:
         """Return the tree of a signed checkpoint.
 
-        Raises what `open_checkpoint` raises save QUORUM, and `NotAuthentic` BAD_CONSISTENCY for
-        one that contradicts what was seen.
+        Raises what `open_checkpoint` raises save QUORUM, and `NotAuthentic` SPLIT_VIEW for one
+        that contradicts what was seen.
         """
         if self._newest is None or self._newest[0] != note:
             self._newest = note, self._opened(note)
         return self._newest[1]
+
+    def begin(self, seen: SeenLog | None) -> None:
+        """Take `seen` for what was seen, whatever it was before."""
+        self.seen, self._newest = seen, None
 
     def counts(self, tree: Tree) -> bool:
         """Return whether a proof in this tree is enough now.
@@ -84,7 +86,7 @@ class SeenTrail:
         witnessed, quorum = self._verified(note)
         checkpoint = witnessed.checkpoint
         tree = Tree(checkpoint, quorum, self._nodes(checkpoint.size))
-        self._check_continues(checkpoint, note, tree.nodes)
+        self._check_continues(checkpoint, tree.nodes)
         self._see(witnessed, note, quorum=quorum)
         return tree
 
@@ -99,7 +101,7 @@ class SeenTrail:
         alone = policy._replace(quorum=NONE)
         return open_checkpoint(note, alone, self._verifying), False
 
-    def _check_continues(self, new: Checkpoint, note: bytes, nodes: Nodes) -> None:
+    def _check_continues(self, new: Checkpoint, nodes: Nodes) -> None:
         seen = self.seen
         if seen is None or not min(seen.size, new.size):
             return
@@ -109,10 +111,8 @@ class SeenTrail:
         try:
             check_consistency(small[0], large[0], small[1], large[1], proof)
         except NotAuthentic:
-            log.exception(
-                "the log has two faces; keep both notes:\n%s\n%s", _text(seen.note), _text(note)
-            )
-            raise
+            what = f"checkpoints of {seen.size} and {new.size} are of two logs"
+            raise NotAuthentic(SPLIT_VIEW, what) from None
 
     def _see(self, new: Witnessed, note: bytes, *, quorum: bool) -> None:
         quorum_ms = self.seen.quorum_ms if self.seen else None
@@ -123,7 +123,3 @@ class SeenTrail:
             self.seen = SeenLog(size, root, note, quorum_ms)
         else:
             self.seen = self.seen._replace(quorum_ms=quorum_ms)
-
-
-def _text(note: bytes) -> str:
-    return note.decode("utf-8", "replace")

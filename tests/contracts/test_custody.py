@@ -12,8 +12,8 @@ import pytest
 from adapters.sealing import Box
 from adapters.sqlite.custody import SqliteCustody
 from adapters.sqlite.shred_keys import SqliteShredKeys
-from domain.custody import Custody, HeldKey, HeldRelease, Proven, SeenLog, ShredKeys, Waiting
-from domain.errors import Unreadable
+from domain.custody import Custody, HeldKey, HeldRelease, Proven, SeenLog, ShredKeys, Split, Waiting
+from domain.errors import Refused, Unreadable
 from domain.vocabulary import Seat
 from tests.agencies import sha
 from tests.builders import CASE, uid
@@ -97,6 +97,7 @@ def test_an_empty_custody_knows_nothing(custody: Custody) -> None:
     assert list(custody.proven(CASE)) == []
     assert (custody.unwitnessed(), custody.waiting(), custody.waits(CASE)) == ({}, {}, None)
     assert custody.seen("log") is None
+    assert list(custody.splits("log")) == []
 
 
 def test_what_was_followed_comes_back_as_it_was_and_in_order(custody: Custody) -> None:
@@ -213,6 +214,42 @@ def test_what_was_seen_is_kept_for_each_log_by_itself(custody: Custody) -> None:
     assert custody.seen("another") == SeenLog(9, sha("its"), b"its", 3)
 
 
+def test_of_a_split_view_both_notes_are_kept_and_one_waits_for_a_decision_at_most(
+    custody: Custody,
+) -> None:
+    first, second = Split(b"seen", b"shown", 5), Split(b"seen", b"another", 6)
+    custody.split("log", first)
+    custody.split("log", second)
+    custody.split("another log", second)
+    assert custody.splits("log") == [first]
+    custody.decide("log", "somebody: because")
+    with pytest.raises(Refused, match="NO_SPLIT_VIEW"):
+        custody.decide("log", "somebody else: because")
+    custody.split("log", second)
+    assert custody.splits("log") == [first._replace(decided="somebody: because"), second]
+    assert custody.splits("another log") == [second], "each log is decided about by itself"
+
+
+def test_who_goes_on_from_another_log_has_what_was_proven_to_prove_again(custody: Custody) -> None:
+    """Given keys proven in one log, when another is followed, they are as without a quorum."""
+    custody.prove(CASE, [proven()])
+    custody.see("log", SeenLog(5, sha("root"), b"seen", 7))
+    custody.split("log", Split(b"seen", b"shown", 5))
+    custody.decide("log", "somebody: because", SeenLog(4, sha("other"), b"shown", None))
+    assert custody.seen("log") == SeenLog(4, sha("other"), b"shown", None)
+    assert custody.unwitnessed() == {CASE: 0}
+    assert {(p.seat, p.key) for p in custody.proven(CASE)} == {(proven().seat, proven().key)}
+
+
+def test_who_stays_with_the_log_that_was_seen_has_nothing_to_prove_again(custody: Custody) -> None:
+    custody.prove(CASE, [proven()])
+    custody.see("log", SeenLog(5, sha("root"), b"seen", 7))
+    custody.split("log", Split(b"seen", b"shown", 5))
+    custody.decide("log", "somebody: because")
+    assert custody.seen("log") == SeenLog(5, sha("root"), b"seen", 7)
+    assert custody.unwitnessed() == {}
+
+
 def test_what_is_written_together_is_written_as_one_or_not_at_all(custody: Custody) -> None:
     def fail_halfway() -> None:
         with custody.together():
@@ -235,10 +272,12 @@ def test_custody_opened_again_has_everything(reopen: Callable[[], SqliteCustody]
         first.prove(CASE, [proven()])
         first.wait(CASE, Waiting(5, 1))
         first.see("log", SeenLog(5, sha("root"), b"note", None))
+        first.split("log", Split(b"note", b"another", 6))
     with closing(reopen()) as second:
         assert second.proven(CASE) == [proven()]
         assert second.waiting() == {CASE: Waiting(5, 1)}
         assert second.seen("log") == SeenLog(5, sha("root"), b"note", None)
+        assert second.splits("log") == [Split(b"note", b"another", 6)]
         assert second.position() == 10
         assert second.followed(CASE) == [followed("one", 1)]
         assert second.held(CASE) == [key(1)]

@@ -15,6 +15,7 @@ from domain.feed import LANES
 from domain.notary import Streamed
 from domain.trail.deliveries import Delivery
 from domain.trail.statement import Kind
+from domain.vocabulary import Seat
 from services.custodian import streams as streams_module
 from services.custodian.stream import Stream
 from services.custodian.streams import Streams
@@ -256,4 +257,4 @@ async def test_a_taking_back_is_not_replaced_by_something_harmless() -> None:
     custodian.pages = [replace(page, entries=(first, other.page(CASE).entries[1], last))]
     with pytest.raises(NotAuthentic, match="BAD_CHAIN"):
         await custodian.shown(EVENTS)
-    assert (await custodian.shown(EVENTS)).masks[FIRST[0][:2], EVENTS[0]] == 0
+    assert (await custodian.shown(EVENTS)).masks[Seat(*FIRST[0][:2]), EVENTS[0]] == 0

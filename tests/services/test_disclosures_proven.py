@@ -207,7 +207,7 @@ def test_a_log_with_two_faces_is_believed_once(world: NotaryWorld, tmp_path: Pat
         disclosed(fork)
         fork.published()
         reader.world = fork
-        with pytest.raises(NotAuthentic, match="BAD_CONSISTENCY"):
+        with pytest.raises(NotAuthentic, match="SPLIT_VIEW"):
             reader.shown([event])
         assert Reader(fork).shown([event]).masks, "by itself it holds"
 
