@@ -56,7 +56,7 @@ class Preface(NamedTuple):
         found = _HEAD.match(data)
         if found is None:
             raise wrong("none of a replay")
-        if sha256(data[:-_SUM]).digest() != data[-_SUM:]:
+        if sha256(memoryview(data)[:-_SUM]).digest() != data[-_SUM:]:
             raise wrong("cut off or damaged: its checksum is another")
         version, text, trust = found.groups()
         try:
@@ -98,7 +98,7 @@ def decode(data: bytes) -> Kept:
     preface = Preface.of(data)
     if preface.version != VERSION:
         raise wrong(f"of version {preface.version}, not {VERSION}")
-    reading = Reading(data[:-_SUM], len(preface.encode()))
+    reading = Reading(data, len(preface.encode()), len(data) - _SUM)
     closing = reading.take(EPOCH_SIZE)
     epoch = _epoch(closing)
     covered = reading.range_of(epoch.covered)
@@ -128,10 +128,12 @@ def _epoch(data: bytes) -> Epoch:
 
 
 def _heads(reading: Reading, epoch: Epoch) -> HeadMap:
-    heads = HeadMap()
-    rows = reading.rows(_HEADED, epoch.map_keys)
-    for key, head in ascending((key, Head(*head)) for key, *head in rows).items():
-        heads.set(key, head)
+    heads, before = HeadMap(), b""
+    for key, *head in reading.rows(_HEADED, epoch.map_keys):
+        if key <= before:
+            raise wrong("damaged: its heads have another order")
+        heads.set(key, Head(*head))
+        before = key
     if heads.root() != epoch.map_root:
         raise wrong("damaged: its heads do not give the map root of its EPOCH")
     return heads

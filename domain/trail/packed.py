@@ -18,15 +18,16 @@ V = TypeVar("V")
 class Reading:
     """Takes one part after the other; `Malformed` STATE where the data ends too early."""
 
-    def __init__(self, data: bytes, at: int) -> None:
-        """Begin with the byte `at`."""
+    def __init__(self, data: bytes, at: int, end: int) -> None:
+        """Take from the byte `at` up to the one before `end`."""
         self._data = data
         self._at = at
+        self._end = end
 
     def take(self, size: int) -> bytes:
         """Return the next `size` bytes."""
         start, self._at = self._at, self._at + size
-        if self._at > len(self._data):
+        if self._at > self._end:
             raise wrong("cut off")
         return self._data[start : self._at]
 
@@ -65,7 +66,7 @@ class Reading:
 
     def end(self) -> None:
         """Say that nothing may follow."""
-        if self._at != len(self._data):
+        if self._at != self._end:
             raise wrong("longer than it says")
 
 

@@ -54,7 +54,9 @@ TrustFile = Annotated[
 ]
 StateFile = Annotated[
     Path | None,
-    typer.Option("--state", help="File that remembers what was verified, for the next time."),
+    typer.Option(
+        "--state", help="File that keeps what was verified; the next run goes on from there."
+    ),
 ]
 WithKafka = Annotated[
     bool,
@@ -84,7 +86,10 @@ def verify_log(
     data: Data = DATA,
     as_json: AsJson = False,
 ) -> None:
-    """Verify the whole log: tree, chains, map, registry, bodies and every signature."""
+    """Verify the whole log: tree, chains, map, registry, bodies and every signature.
+
+    With --state only what came after the last run that used this file.
+    """
 
     def work(tools: Tools) -> Report:
         own, topic = own_copies(policy, trust), log_on_kafka(parts_of(data)) if kafka else None
@@ -182,8 +187,18 @@ def answer(work: Callable[[Tools], Report], *, as_json: bool) -> None:
             return work(tools)
 
     report = ended(audit)
-    print(report.json() if as_json else report.text())
+    _say(report.json() if as_json else report.text())
     raise typer.Exit(report.exit_code)
+
+
+def _say(text: str) -> None:
+    """Print the report; where it cannot be written, no exit code may pass for its verdict."""
+    try:
+        print(text, flush=True)
+    except OSError as e:
+        print(f"failed: OUTPUT: the report cannot be written: {e.strerror}", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else it is tried again
+        raise typer.Exit(UNREADABLE) from e
 
 
 def ended(work: Callable[[], T]) -> T:

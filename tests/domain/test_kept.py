@@ -7,6 +7,7 @@ told of by the map of heads, the registry's chain or the tree.
 import struct
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -36,7 +37,7 @@ from tests.domain.logs import (
     public,
     rebuilt,
 )
-from tests.vectors import key
+from tests.vectors import key, load
 
 ORIGIN, TRUST = "hub.example/trail", key("trust.json")
 
@@ -354,3 +355,16 @@ def test_another_epoch_or_another_tree_gives_another_checkpoint() -> None:
     ):
         with pytest.raises(Malformed, match="of another tree than its checkpoint"):
             decode(encode(changed, ORIGIN, TRUST))
+
+
+def test_the_page_of_formats_says_what_the_published_log_is_kept_as() -> None:
+    page = (Path(__file__).parents[2] / "docs/formats.md").read_text("utf-8")
+    section = page.split("\n## 22. ")[1]
+    vector = load("trail")
+    leaves = [(bytes.fromhex(e["entry"]), bytes.fromhex(e["body"])) for e in vector["entries"]]
+    known = Known({f"gb-{name}": actor["label"] for name, actor in vector["actors"].items()})
+    found = after(leaves, Replay(keys=known, notary=public("trail notary"))).kept
+    assert found is not None
+    data = encode(found, "hub.example/trail", key("trust.json"))
+    assert f"nrm-replay@v{VERSION}\n" in section
+    assert f": {len(data)} bytes, the last 32 of them `{data[-32:].hex()}`." in section

@@ -1,21 +1,26 @@
 """An auditor who comes back goes on from what was verified, and finds what a whole audit finds."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from adapters.state_file import PathStateFile
 from adapters.trail_source import FolderSource
 from domain.errors import Malformed
 from domain.trail.kept import Preface, sealed
+from domain.trail.tiles import encode_bodies
 from services.auditor.opening import Own
 from services.auditor.report import Report
 from services.auditor.verifying import verify
 from services.trail.source import Source
 from services.trust import Trust
 from tests import agencies as a
+from tests.domain.worked_example import broken
 from tests.services.test_audit_kafka import listed
 from tests.services.test_audit_verify import LIES, another_seen_root
 from tests.trail import audited
@@ -266,6 +271,27 @@ def test_at_the_edge_tiles_that_have_grown_stand_for_those_of_before(
     for file in ("tile/1/000.p/2", "tile/0/002.p/88", "tile/entries/002.p/88", "body/002.p/88"):
         (folder / file).unlink()
     assert audited.verified(folder, trail, state).findings == []
+
+
+@given(data=st.data())
+def test_no_change_of_what_came_after_passes(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.mktemp("changed")
+    state, trail = PathStateFile(folder / "verified"), small_trail()
+    verified(folder / "trail", trail, state)
+    held = len(encode_bodies(body for _, body in trail.leaves))
+    audited.write(folder / "trail", grown(trail, 20))
+    path = data.draw(st.sampled_from(["checkpoint", "tile/0", "tile/entries", "body"]))
+    file = folder / "trail" / (path if path == "checkpoint" else f"{path}/000.p/20")
+    whole, at = file.read_bytes(), held if path == "body" else 0
+    file.write_bytes(whole[:at] + data.draw(broken(whole[at:])))
+    try:
+        assert audited.verified(folder / "trail", trail, state).exit_code == 1
+    except Malformed:
+        assert path == "checkpoint"
+    finally:
+        shutil.rmtree(folder)
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"\xff", b"nrm-replay@v1\n", b"nrm-replay@v1\n\n\n"])
