@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from adapters.state_file import PathStateFile
 from domain.errors import Malformed, Refused, Unavailable
 from domain.trail.checkpoint import Checkpoint
 from domain.trail.kept import Preface, decode, encode, sealed
@@ -302,16 +301,3 @@ async def test_a_file_that_cannot_be_written_or_read_holds_nothing_up(
     kept.file = file
     await kept.replayed()
     assert "could not be kept" in caplog.text or ASIDE in caplog.text
-
-
-def test_a_state_file_is_whole_and_for_its_owner_alone(tmp_path: Path) -> None:
-    path = tmp_path / "replay"
-    file = PathStateFile(path)
-    assert file.read() is None
-    for data in (b"first", b"second"):
-        file.write(data)
-        assert file.read() == data
-    assert path.stat().st_mode & 0o777 == 0o600
-    assert [p.name for p in tmp_path.iterdir()] == ["replay"]
-    with pytest.raises(Malformed, match=r"^STATE: .* cannot be read"):
-        PathStateFile(tmp_path).read()
