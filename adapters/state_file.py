@@ -16,9 +16,11 @@ class PathStateFile:
     def read(self) -> bytes | None:
         """Return what was kept."""
         try:
+            if not self._path.exists():
+                return None
+            if not self._path.is_file():  # of a device there might be no end
+                raise Malformed("STATE", f"{self._path} is no file")
             return self._path.read_bytes()
-        except FileNotFoundError:
-            return None
         except OSError as e:
             raise Malformed("STATE", f"{self._path} cannot be read: {e.strerror}") from e
 

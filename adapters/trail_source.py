@@ -1,8 +1,10 @@
 """A trail's files for an auditor: from a folder, or over HTTP with a bearer token."""
 
 import http.client
+import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from adapters.http_peer import Link
@@ -12,23 +14,52 @@ ANSWER_SECONDS = 30.0
 _OK, _UNAUTHORIZED, _FORBIDDEN, _MISSING, _GONE = 200, 401, 403, 404, 410
 
 
+class Address(NamedTuple):
+    """The parts of a web address."""
+
+    secure: bool
+    host: str
+    port: int | None
+    path: str
+
+
+def address_of(text: str) -> Address:
+    """Return the parts of an address such as https://hub.example/trail; `Malformed` SOURCE."""
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise Malformed("SOURCE", "an address is ASCII without spaces: write others as %20, xn--…")
+    try:
+        found = urlsplit(text)
+        host, port = found.hostname or "", found.port
+        host.encode("idna")  # as whoever connects does
+    except ValueError:
+        raise Malformed("SOURCE", "the host or port in the address is none") from None
+    if found.scheme not in {"http", "https"} or not host or found.query:
+        raise Malformed("SOURCE", "an address is http:// or https://, a host and a path")
+    return Address(found.scheme == "https", host, port, found.path)
+
+
 class FolderSource:
     """`TrailReading` of a folder: a copy of the trail, or the notary's own."""
 
     def __init__(self, folder: Path) -> None:
         """Read in `folder`; `Malformed` SOURCE if it is none."""
-        if not folder.is_dir():
+        if not os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises where it may not look
             raise Malformed("SOURCE", f"{folder} is no folder; give that of a trail, or its URL")
         self._folder = folder
         self.name = str(folder)
 
     def read(self, path: str, most: int) -> bytes | None:
         """Return the file at `path`, or None."""
+        file = self._folder / path
         try:
-            with (self._folder / path).open("rb") as file:
-                return _bounded(file.read(most + 1), path, most)
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            if not file.is_file():  # a copy from elsewhere may hold pipes and devices, too
+                return None
+            with file.open("rb") as opened:
+                return _bounded(opened.read(most + 1), path, most)
+        except FileNotFoundError:
             return None
+        except PermissionError as e:
+            raise NotAuthentic("NOT_ALLOWED", f"{path} cannot be read: {e.strerror}") from e
         except OSError as e:
             raise Unavailable("SOURCE_AWAY", f"{path} cannot be read: {e.strerror}") from e
 
@@ -38,17 +69,10 @@ class HttpSource:
 
     def __init__(self, address: str, token: Callable[[], str]) -> None:
         """Read below `address`, such as https://hub.example/trail; `token` may give none ("")."""
-        found = urlsplit(address)
-        if found.scheme not in {"http", "https"} or not found.hostname or found.query:
-            raise Malformed("SOURCE", "an address is http:// or https://, a host and a path")
-        try:
-            port = found.port
-        except ValueError:
-            raise Malformed("SOURCE", "the port in the address is none") from None
-        secure = found.scheme == "https"
+        secure, host, port, path = address_of(address)
         kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-        self._connection = kind(found.hostname, port, timeout=ANSWER_SECONDS)
-        self._prefix = found.path.rstrip("/")
+        self._connection = kind(host, port, timeout=ANSWER_SECONDS)
+        self._prefix = path.rstrip("/")
         self._token = token
         self._headers: dict[str, str] | None = None
         self.name = address

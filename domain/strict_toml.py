@@ -24,7 +24,7 @@ class Table:
         """Return the table of the whole document."""
         try:
             return cls("", tomllib.loads(text))
-        except tomllib.TOMLDecodeError as e:
+        except ValueError as e:  # of a number with thousands of digits it is a bare one
             raise Malformed("POLICY_SYNTAX", f"the pack is not TOML: {e}") from e
         except RecursionError as e:
             raise Malformed("POLICY_SYNTAX", "the pack is nested too deep") from e

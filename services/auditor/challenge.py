@@ -81,10 +81,10 @@ async def challenge(
     """
     case_id = case_id_of(case_id)
     report = Report(f"a challenge about {case_id}")
-    asking = _Asking(link, challenger, await _policy(link, challenger, report), report)
     try:
         async with asyncio.timeout(challenger.seconds):
-            await asking.ask(case_id, nonce)
+            policy = await _policy(link, challenger, report)
+            await _Asking(link, challenger, policy, report).ask(case_id, nonce)
     except TimeoutError:
         message = (
             f"no checkpoint of {challenger.seconds:.0f} s had it: the witnesses may be away;"

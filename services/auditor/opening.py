@@ -103,8 +103,8 @@ def opened(note: bytes, trusted: Trusted, tools: Tools, report: Report) -> Witne
     """
     try:
         witnessed = open_checkpoint(note, trusted.policy, tools.verifying)
-    except Malformed:
-        raise
+    except Malformed as e:
+        raise Malformed(e.code, f"the checkpoint cannot be read: {e.message}") from e
     except HubError as e:
         report.find(CHECKPOINT, str(e))
         return None

@@ -13,6 +13,7 @@ from adapters.signing import Ed25519Signing
 from adapters.state_file import PathStateFile
 from adapters.trail_source import AgencyTokens, FolderSource, HttpSource
 from domain.errors import Malformed, Refused
+from domain.secret import Secret
 from domain.standing import Key, Period
 from domain.trail import archive
 from domain.trail.replay import Keys
@@ -24,7 +25,7 @@ from services.directory import Directory
 from services.hub.restoring import LogReader
 from services.trail.keeping import StateFile
 from services.trail.keys import TrailKeys
-from services.trail.source import Source
+from services.trail.source import MAX_TEXT, Source
 from services.trust import Trust
 
 _TRAIL = "/trail"
@@ -42,12 +43,20 @@ def agency_token(parts: Parts, agency: str, where: str) -> Callable[[], str]:
 
     `Malformed` AGENCY_KEYS when the agency's keys do not lie here.
     """
-    if not parts.has_keys(agency):
-        raise Malformed("AGENCY_KEYS", "say --as with an agency whose keys lie in --data")
-    part = f"gateways/{agency}"
-    public, seed = parts.public_key(part), parts.secret(part, "signing")
+    public, seed = agency_keys(parts, agency)
     hub = where.rstrip("/").removesuffix(_TRAIL)
     return lambda: asyncio.run(AgencyTokens(hub, agency, public, seed).fetch())
+
+
+def agency_keys(parts: Parts, agency: str) -> tuple[bytes, Secret]:
+    """Return an agency's public signing key and its seed; `Malformed` AGENCY_KEYS."""
+    try:
+        if not parts.has_keys(agency):
+            raise Malformed("AGENCY_KEYS", "say --as with an agency whose keys lie in --data")
+        part = f"gateways/{agency}"
+        return parts.public_key(part), parts.secret(part, "signing")
+    except OSError as e:
+        raise Malformed("AGENCY_KEYS", f"{e.filename} cannot be read: {e.strerror}") from e
 
 
 @contextmanager
@@ -100,12 +109,7 @@ def enclosed() -> Enclosed:
 
 def bundle_file(path: Path) -> bytes:
     """Return a bundle's bytes; `Malformed` ARCHIVE above its limit, UNREADABLE."""
-    try:
-        if path.stat().st_size > archive.MAX_SIZE:
-            raise Malformed("ARCHIVE", f"a bundle has at most {archive.MAX_SIZE} bytes")
-        return path.read_bytes()
-    except OSError as e:
-        raise Malformed("UNREADABLE", f"{path} cannot be read: {e.strerror}") from e
+    return _bounded(path, archive.MAX_SIZE, "ARCHIVE")
 
 
 def _operator(trust: Trust) -> Key:
@@ -118,11 +122,19 @@ def _operator(trust: Trust) -> Key:
 
 
 def own_copy(path: Path) -> bytes:
-    """Return a file of the auditor's own; `Malformed` UNREADABLE."""
+    """Return a file of the auditor's own; `Malformed` FILE_SIZE above its limit, UNREADABLE."""
+    return _bounded(path, MAX_TEXT, "FILE_SIZE")
+
+
+def _bounded(path: Path, most: int, code: str) -> bytes:
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(most + 1)
     except OSError as e:
         raise Malformed("UNREADABLE", f"{path} cannot be read: {e.strerror}") from e
+    if len(data) > most:
+        raise Malformed(code, f"{path} is larger than {most} bytes")
+    return data
 
 
 def write_new(path: Path, data: bytes) -> None:

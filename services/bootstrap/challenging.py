@@ -5,10 +5,10 @@ from pathlib import Path
 
 from adapters.http_challenges import HttpChallengeLink
 from adapters.notes import NoteVerifier
-from domain.errors import Malformed
+from adapters.trail_source import address_of
 from services.auditor.challenge import Challenger, challenge
 from services.auditor.report import Report
-from services.bootstrap.auditor import own_copies
+from services.bootstrap.auditor import agency_keys, own_copies
 from services.bootstrap.parts import Parts, now_ms
 
 NONCE_SIZE = 32
@@ -22,12 +22,8 @@ async def challenged(
 
     `Malformed` AGENCY_KEYS when its keys do not lie here, SOURCE when that is no address.
     """
-    if "://" not in where:
-        raise Malformed("SOURCE", "a challenge needs the running trail: give its URL")
-    if not parts.has_keys(agency):
-        raise Malformed("AGENCY_KEYS", "say --as with an agency whose keys lie in --data")
-    part = f"gateways/{agency}"
-    public, seed = parts.public_key(part), parts.secret(part, "signing")
+    address_of(where)
+    public, seed = agency_keys(parts, agency)
     challenger = Challenger(
         public_key=public,
         sign=lambda message: parts.signing.sign(seed.reveal(), message),

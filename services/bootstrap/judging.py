@@ -46,8 +46,9 @@ def judging(settings: Settings, packs: Sequence[Path]) -> Iterator[Judging]:
 
 
 def _pack(path: Path) -> Policy:
+    data = own_copy(path)
     try:
-        return parse_policy(own_copy(path).decode())
+        return parse_policy(data.decode())
     except UnicodeDecodeError:
         raise Malformed("POLICY_SYNTAX", f"{path} is not UTF-8") from None
     except Malformed as e:

@@ -30,7 +30,7 @@ from services.cli.audit import (
 )
 from services.cli.common import DATA, AsJson, Data, parts_of
 
-_TIME = "ISO 8601 (UTC unless it says otherwise), or milliseconds since 1970."
+_TIME = "ISO 8601 (UTC unless it says otherwise), or milliseconds since 1970 (13 digits)."
 
 
 def check_disclosures(
@@ -97,7 +97,9 @@ def challenge_trail(
         str, typer.Option("--as", help="Registered agency that asks; its keys lie in --data.")
     ],
     policy: PolicyFile = None,
-    wait: Annotated[float, typer.Option(help="Seconds to wait for the checkpoint.")] = 120.0,
+    wait: Annotated[
+        float, typer.Option(min=1, help="Seconds to wait, at most, for the checkpoint.")
+    ] = 120.0,
     data: Data = DATA,
     as_json: AsJson = False,
 ) -> None:

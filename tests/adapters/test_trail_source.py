@@ -1,5 +1,6 @@
 """A trail over HTTP: what is there, what is not, and servers that answer wrongly or not at all."""
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -120,11 +121,36 @@ def test_a_token_that_has_run_out_is_asked_for_again(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["ftp://a/b", "https://", "http://host:port/trail", "http://host/trail?x=1"]
+    "address",
+    [
+        *("ftp://a/b", "https://", "http://host:port/trail", "http://host/trail?x=1"),
+        *("http://[::1/trail", "http://a..b/trail", "http://host/tr ail", "http://host/tr\nail"),
+        "http://host/tr\N{LATIN SMALL LETTER A WITH DIAERESIS}il",
+    ],
 )
 def test_what_is_no_address_is_refused(address: str) -> None:
     with pytest.raises(Malformed, match=r"^SOURCE: "):
         HttpSource(address, str)
+
+
+def test_pipes_and_devices_in_a_copy_are_no_files(folder: Path) -> None:
+    """Of one nothing may ever come, of the other too much."""
+    os.mkfifo(folder / "pipe")
+    (folder / "device").symlink_to("/dev/zero")
+    source = FolderSource(folder)
+    assert (source.read("pipe", 10), source.read("device", 10)) == (None, None)
+
+
+def test_a_file_that_is_kept_from_us_is_not_asked_for_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(_: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    source = FolderSource(folder)
+    monkeypatch.setattr(Path, "is_file", denied)
+    with pytest.raises(NotAuthentic, match=r"^NOT_ALLOWED: checkpoint cannot be read"):
+        source.read("checkpoint", 10)
 
 
 def test_what_is_no_folder_is_refused(tmp_path: Path) -> None:

@@ -299,6 +299,7 @@ def refused(changed: str) -> Malformed:
         ),
         ('["monitoring"]', '["investigation"]', "POLICY_STATISTICS", "legal_bases[2]"),
         ("[calendar]", "[calendar", "POLICY_SYNTAX", "line"),
+        ("max_days =", f"max_days = {'1' * 5000} #", "POLICY_SYNTAX", "digits"),
     ],
 )
 def test_a_slip_in_a_pack_is_refused_by_name(old: str, new: str, code: str, path: str) -> None:

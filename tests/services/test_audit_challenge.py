@@ -1,5 +1,6 @@
 """A challenge comes back under a new checkpoint, or the auditor says what does not hold."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -65,16 +66,18 @@ def world(tmp_path: Path) -> Iterator[NotaryWorld]:
 async def asked(
     link: Link,
     agency: str = AUDITOR,
+    *,
     nonce: str = "nonce",
     case_id: str = CASE,
     seconds: float = LONG,
+    policy: bytes | None = b"",
 ) -> Report:
     challenger = Challenger(
         public_key=public(agency),
         sign=lambda message: SIGNING.sign(seed(agency), message),
         verifying=NoteVerifier(),
         clock=link.world.clock,
-        policy=policy_of(link.world),
+        policy=policy_of(link.world) if policy == b"" else policy,
         seconds=seconds,
     )
     return await challenge(link, challenger, case_id, sha(nonce))
@@ -140,6 +143,17 @@ async def test_without_a_quorum_there_is_no_answer_but_a_finding(tmp_path: Path)
 def checkpoint_of(world: NotaryWorld) -> Checkpoint:
     tree = world.store.newest().tree
     return Checkpoint(LOG.key.name, tree.size, tree.root)
+
+
+async def test_a_trail_that_never_answers_is_waited_for_no_longer_than_was_said(
+    world: NotaryWorld,
+) -> None:
+    class Silent(Link):
+        async def file(self, path: str) -> bytes | None:
+            return await asyncio.Future()
+
+    with pytest.raises(Unavailable, match="CHALLENGE_UNANSWERED"):
+        await asked(Silent(world), seconds=0.01, policy=None)
 
 
 async def test_a_checkpoint_that_does_not_come_is_said_and_can_be_asked_again(

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -128,6 +130,13 @@ def test_a_bundle_is_written_and_verified(folder: Path, own: list[str], tmp_path
         (["verify", "{folder}", "--state", "{folder}"], "STATE"),
         (["verify-bundle", "no-such-file"], "UNREADABLE"),
         (["verify-bundle", "{folder}/tile/0/000.p/14"], "ARCHIVE"),
+        (["verify", "http://[::1/trail"], "SOURCE"),
+        (["verify", "{folder}", "--policy", "/dev/zero"], "FILE_SIZE"),
+        (["verify", "{folder}", "--state", "/dev/zero"], "STATE"),
+        (["bundle", "{folder}", CASE, "-o", "/dev/full"], "OUTPUT"),
+        (["who-saw", "{folder}", CASE, "--at", "2027"], "INSTANT"),
+        (["disclosures", "{folder}", "--pack", "no-such-file"], "UNREADABLE"),
+        (["disclosures", "{folder}", "--pack", "{folder}/checkpoint"], "POLICY_SYNTAX"),
     ],
 )
 def test_what_cannot_be_read_is_one_line_and_exits_with_2(
@@ -136,6 +145,17 @@ def test_what_cannot_be_read_is_one_line_and_exits_with_2(
     done = audit(*(word.format(folder=folder) for word in words))
     assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr.startswith(f"failed: {code}: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_report_that_cannot_be_written_is_no_verdict() -> None:
+    command = [sys.executable, "-m", "services.cli", "audit", "verify", str(EXAMPLE)]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(  # noqa: S603 - our own command
+            command, stdout=full, stderr=subprocess.PIPE, cwd=ROOT, check=False, text=True
+        )
+    assert done.returncode == 2
+    assert done.stderr.startswith("failed: OUTPUT: ")
     assert done.stderr.count("\n") == 1
 
 

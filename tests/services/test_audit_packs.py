@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from domain import events as ev
 from domain.calendar import DAY_MS
@@ -17,6 +18,7 @@ from domain.policy import Policy, parse_policy
 from domain.vocabulary import Category
 from services.auditor.packs import Packs
 from services.auditor.report import Report
+from services.cli import app
 from tests import agencies as a
 from tests import builders as b
 from tests.agencies import DAY, T0
@@ -26,14 +28,19 @@ from tests.trail.disclosed import DisclosingHub, audit
 OLD = a.world().policy
 BEGINS = T0 + 5 * DAY - T0 % DAY
 """When the first day of the new pack begins; the country's clocks are those of UTC."""
-NEW = replace(
-    OLD,
-    id="gb-2026.2",
-    valid_from=date(1970, 1, 1) + timedelta(days=BEGINS // DAY),
-    ceilings={**OLD.ceilings, ("service_provider", a.SUPPORT): Category.CONTACT.bit},
-    consent_max_days=30,
+OLD_TEXT = a.pack("gb-2026")
+NEW_TEXT = (
+    OLD_TEXT.replace("gb-2026.1", "gb-2026.2")
+    .replace("valid_from = 2026-01-01", "valid_from = 2026-06-06")
+    .replace(
+        """[ceilings.service_provider]
+protection_support = ["IDENTITY", """,
+        """[ceilings.service_provider]
+protection_support = [""",
+    )
 )
-"""Shelters may not see identities any more, and consent lasts for a month."""
+"""Shelters may not see identities any more."""
+NEW = parse_policy(NEW_TEXT)
 BOTH = [NEW, OLD]
 DIFFERENT = {"NOT_DUE", "WITHHELD", "OTHERWISE"}
 
@@ -115,6 +122,19 @@ def test_a_disclosure_against_the_pack_of_its_day_is_found(
 def test_before_the_first_pack_nothing_can_be_judged(hub: DisclosingHub, tmp_path: Path) -> None:
     with pytest.raises(Refused, match=r"^PACK_MISSING: gb-2026.2 begins after 2026-06-01"):
         audit(hub.write(tmp_path / "trail"), hub.trail, [NEW])
+
+
+def test_at_a_terminal_each_pack_is_a_file(hub: DisclosingHub, tmp_path: Path) -> None:
+    hub.restart(NEW)
+    recorded(hub, identity(NEW), at=BEGINS + DAY)
+    folder = hub.write(tmp_path / "trail")
+    words = ["audit", "disclosures", str(folder)]
+    for name, text in (("old", OLD_TEXT), ("new", NEW_TEXT)):
+        (tmp_path / name).write_text(text)
+    old, new = (["--pack", str(tmp_path / name)] for name in ("old", "new"))
+    for packs, code in ((new + old, 0), (old, 1), (new, 2), (new + new, 2)):
+        done = CliRunner().invoke(app, words + packs)
+        assert done.exit_code == code, done.output
 
 
 XA = parse_policy(a.pack("xa-2026"))
