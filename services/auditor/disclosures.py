@@ -12,10 +12,12 @@ from domain.errors import Corrupt, HubError, Malformed
 from domain.trail.checkpoint import Checkpoint
 from domain.trail.entry import Epoch, read
 from domain.trail.merkle import Range, leaf
+from domain.trail.quorum import Policy, Witnessed
 from domain.trail.state import Item
 from domain.trail.statement import Kind, actor_id
 from domain.trail.tiles import WIDTH
 from services.auditor.actions import Action
+from services.auditor.clocks import check_clocks
 from services.auditor.expecting import Expecting, Judging, Problem
 from services.auditor.opening import Own, Tools, opened, own_or_its
 from services.auditor.reconciling import Asked, Reconciling
@@ -51,8 +53,7 @@ def disclosures(source: Source, own: Own, tools: Tools, judging: Judging, asked:
         if not audit.bundle(number):
             break
         tools.progress(audit.size, point.size)
-    as_of_s = report.complete_as_of_s
-    audit.finish(None if as_of_s is None else 1000 * as_of_s)
+    audit.finish(witnessed, trusted.policy)
     return report
 
 
@@ -108,6 +109,7 @@ class _Audit:
     def _read(self, index: int, data: bytes, body: bytes) -> _Step | None:
         """Return what an entry asks for; None if nothing: it is no part of this audit."""
         found = read(data)
+        self._recorded_ms = max(self._recorded_ms, found.recorded_ms)
         if isinstance(found, Epoch):
             return _Step(index)
         item = Item(data, found, body)
@@ -148,20 +150,22 @@ class _Audit:
 
     def _fold(self, action: Action) -> None:
         problems: list[Problem] = []
-        ms = self._recorded_ms = action.recorded.recorded_ms
+        ms = action.recorded.recorded_ms
         for due in self._expecting.take(action, problems):
             self._reconciling.expect(due)
         for check, message, seat in problems:
             if self._asked.wants(seat, ms):
                 self._report.find(check, message, action.entry)
 
-    def finish(self, as_of_ms: int | None) -> None:
-        """Report on what is left, and what holds; `as_of_ms` is when witnesses saw the log."""
-        report = self._report
+    def finish(self, witnessed: Witnessed, policy: Policy) -> None:
+        """Report on what is left, and what holds; the checkpoint is that of the log."""
+        report, as_of_s = self._report, self._report.complete_as_of_s
         if self._whole:
             if self._tree.root != self._checkpoint.root:
                 report.find("TREE", "the entries have another root than the checkpoint")
-            self._reconciling.finish(self._recorded_ms if as_of_ms is None else as_of_ms)
+            self._reconciling.finish(self._recorded_ms if as_of_s is None else 1000 * as_of_s)
+            # Else everything in a log that is dated forward would be pending for ever.
+            check_clocks(witnessed, policy, self._recorded_ms, report)
         report.notes.append(
             "chains, signatures and the registrars' approvals are checked by `audit verify`"
         )

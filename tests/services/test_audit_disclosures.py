@@ -257,6 +257,14 @@ def test_what_was_recorded_in_the_last_minute_is_pending_and_then_overdue(
         assert any("pending" in note for note in report.notes) == pending
 
 
+def test_what_is_dated_forward_does_not_stay_pending_for_ever(
+    hub: DisclosingHub, tmp_path: Path
+) -> None:
+    hub.lie = lambda _: []
+    recorded(hub, *SHARED, at=T0 + DAY)
+    assert checks_of(audit(hub.write(tmp_path / "trail", T0), hub.trail)) == {"CLOCK"}
+
+
 def test_an_action_that_the_rules_refuse_is_found(hub: DisclosingHub, tmp_path: Path) -> None:
     consent = b.consent_given(a.CLINIC, recipient=to(a.CLINIC), purposes=("health_care",))
     hub.record(consent, T0 + DAY)
