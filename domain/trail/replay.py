@@ -3,6 +3,8 @@
 Finds what one trail's proof cannot show: forks, forged map roots, backdating, missing numbers
 of an actor, roots of another log, feeds that were not told (reference audit 5.3). Signatures
 are handed out, so that the caller verifies them in bulk and in as many processes as it likes.
+
+What one process replayed another may go on from (`kept`): who changes a rule raises its VERSION.
 """
 
 from collections.abc import Collection, Iterable, Sequence

@@ -2,7 +2,7 @@
 
 import hashlib
 
-from domain.errors import HubError, Malformed
+from domain.errors import HubError, Malformed, Unavailable
 from domain.trail.checkpoint import Checkpoint
 from domain.trail.kept import Preface, decode, encode
 from domain.trail.replay import Keys, Replay
@@ -52,7 +52,7 @@ def verify(
     if tools.stamps is not None:
         check_anchors(source, checkpoint, tools.stamps, report)
     if not report.findings:
-        earlier.replace(replay, checkpoint.origin)
+        earlier.replace(replay, checkpoint.origin, report)
     for alarm in replay.alarms:
         report.find(alarm.check, alarm.message, alarm.index)
     return report
@@ -111,10 +111,14 @@ class _Earlier:
         )
         return replay
 
-    def replace(self, replay: Replay, origin: str) -> None:
-        """Keep `replay`, of the log of this origin, in its place."""
-        if self._state is not None and replay.kept is not None:
+    def replace(self, replay: Replay, origin: str, report: Report) -> None:
+        """Keep `replay`, of the log of this origin, in its place; a disk that fails is noted."""
+        if self._state is None or replay.kept is None:
+            return
+        try:
             self._state.write(encode(replay.kept, origin, self._pins))
+        except Unavailable as e:
+            report.notes.append(f"the state file stays as it was, for it cannot be written: {e}")
 
 
 def _unusable(e: HubError) -> Malformed:

@@ -304,6 +304,13 @@ def test_a_state_file_that_is_none_is_refused(
     assert state.read() == data
 
 
+def test_a_disk_that_is_full_does_not_take_the_verdict(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    report = verified(folder, small_trail(), PathStateFile(tmp_path / "file" / "verified"))
+    assert report.exit_code == 0
+    assert "the state file stays as it was" in report.text()
+
+
 def test_a_damaged_state_file_is_refused(folder: Path, state: PathStateFile) -> None:
     trail = small_trail()
     verified(folder, trail, state)
