@@ -124,6 +124,15 @@ class Mechanism:
         return build_gateway(self._parts, agency, self.hub_address, self.custodian_address)
 
     async def __aenter__(self) -> "Mechanism":
+        """Start every part, or none: what was started ends when another cannot be."""
+        try:
+            await self._begin()
+        except BaseException:
+            await self.__aexit__()
+            raise
+        return self
+
+    async def _begin(self) -> None:
         """Start every part and register the members that the registry does not know yet."""
         self._start(self.hub.hub.accepting.run())
         self._start(self._project())
@@ -157,7 +166,6 @@ class Mechanism:
         submit = self._operator.gateway.submit
         ringing = Ringing(self.hub.clocks, submit, signals, self.hub.clock_metrics.rang)
         self._start(ringing.run())
-        return self
 
     async def _register(self, registering: Registering) -> None:
         registry = self.hub.hub.accepting.world.registry
@@ -210,6 +218,8 @@ class Mechanism:
         ):
             await link.close()
         await self._faces.close()
+        for office in offices:
+            office.listener.close()  # which nobody serves if the start has failed
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -45,12 +45,14 @@ class Worker:
         """Reason code of what is away just now; empty when the part works."""
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set; raise what the part raised."""
+        """Work until `stop` is set, or until cancelled; raise what the part raised."""
         working = asyncio.create_task(asyncio.to_thread(self._work))
         stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
-        self._ended.set()
-        stopping.cancel()
+        try:
+            await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._ended.set()  # nobody can cancel a thread, and a process waits for its threads
+            stopping.cancel()
         await working
 
     def _work(self) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -37,7 +38,19 @@ def run(
 
 
 async def _run(data: Path, port: int, cases: int) -> None:
-    stop = stopping()
+    stop, working = stopping(), asyncio.create_task(_work(data, port, cases))
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait([working, stopped], return_when=asyncio.FIRST_COMPLETED)
+    if stop.is_set():
+        out.print("Stopping.")
+        working.cancel()
+    stopped.cancel()
+    with suppress(asyncio.CancelledError):
+        await working
+
+
+async def _work(data: Path, port: int, cases: int) -> None:
+    """Run the mechanism until cancelled; it may be still starting or making cases."""
     parts = parts_of(data)
     async with Mechanism(parts, CAST, port) as mechanism:
         addresses = {
@@ -50,13 +63,8 @@ async def _run(data: Path, port: int, cases: int) -> None:
         if cases and mechanism.hub.store.head() <= _registry_size(mechanism):
             await _fill(mechanism, parts, cases)
         _print_addresses(mechanism)
-        ends = [asyncio.create_task(e.wait()) for e in (stop, mechanism.failed)]
-        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        for end in ends:
-            end.cancel()
-        out.print("Stopping.")
-        if mechanism.failed.is_set():
-            raise Unavailable("PART_STOPPED", f"a part has stopped; see {data}/logs/nrm-hub.log")
+        await mechanism.failed.wait()
+        raise Unavailable("PART_STOPPED", f"a part has stopped; see {data}/logs/nrm-hub.log")
 
 
 def _registry_size(mechanism: Mechanism) -> int:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from domain.errors import Corrupt, Unavailable
+from domain.errors import Corrupt, Refused, Unavailable
+from services.runtime import Mechanism
 from tests.services.running import POLICE, running
 
 
@@ -60,3 +61,23 @@ async def test_a_mechanism_ends_although_a_time_out_swallows_the_cancelling(
         process.links[0].feed = swallowing  # type: ignore[method-assign,assignment]
         await world.opened(POLICE)
         await asyncio.wait_for(asked.wait(), 50)
+
+
+async def test_a_mechanism_that_cannot_start_leaves_nothing_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a registry that takes no member, when the start fails, every part has ended."""
+    started: list[Mechanism] = []
+
+    async def refused(self: Mechanism, *_: object) -> None:
+        started.append(self)
+        raise Refused("REGISTRY_WRITER", "planted")
+
+    monkeypatch.setattr(Mechanism, "_register", refused)
+    before = set(asyncio.all_tasks())
+    with pytest.raises(Refused, match="planted"):
+        async with running(tmp_path):
+            pass
+    notary = started[0].trail.notary
+    assert notary.leading.holds is False
+    assert set(asyncio.all_tasks()) <= before

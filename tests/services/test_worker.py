@@ -18,6 +18,7 @@ class Plan:
         self.steps = list(steps)
         self.closed = False
         self.done = threading.Event()
+        self.ended = threading.Event()
 
     def step(self) -> bool:
         if not self.steps:
@@ -27,6 +28,7 @@ class Plan:
 
     def close(self) -> None:
         self.closed = True
+        self.ended.set()
 
 
 def away() -> bool:
@@ -90,4 +92,16 @@ async def test_a_part_is_told_to_end_while_it_waits_for_what_is_away() -> None:
         await asyncio.sleep(0.01)
     stop.set()
     await asyncio.wait_for(running, 30)
+    assert plan.closed
+
+
+async def test_a_part_whose_process_gives_up_ends_too() -> None:
+    """Given a worker that is cancelled: its thread would keep the process for ever."""
+    plan = Plan()
+    working = asyncio.create_task(Worker(plan).run(asyncio.Event()))
+    await asyncio.to_thread(plan.done.wait, 30)
+    working.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await working
+    await asyncio.to_thread(plan.ended.wait, 30)
     assert plan.closed
