@@ -109,19 +109,25 @@ class Disclosing:
         return made, more
 
     def _news(self, heads: Heads, count: Count) -> tuple[list[FeedEntry], bool]:
-        """Return the feed entries that the trail has not, in order within each seat and lane."""
+        """Return the feed entries that the trail has not, in order within each seat and lane.
+
+        And whether there are more: of a lane, only its share is read at once. Feeds that were
+        rebuilt in the meantime may have fewer than was noted.
+        """
         behind: dict[Seat, list[int]] = {}
+        due = 0
         for (seat, lane), newest in heads.items():
             if count(seat, lane) < newest:
+                due += newest - count(seat, lane)
                 behind.setdefault(seat, [count(seat, n) for n in range(LANES)])
         found: list[FeedEntry] = []
         for seat, counts in behind.items():
             left = MOST - len(found)
             if left <= 0:
-                return found, True
+                break
             read = self._feeds.read(seat, Cursor(tuple(counts)), left)
             found += [e for e in read if e.seq <= heads.get((seat, e.lane), 0)]
-        return found, len(found) >= MOST
+        return found, 0 < len(found) < due
 
     def _digests_of(self, positions: set[int]) -> Mapping[int, bytes]:
         """Return the digest of the statement at each position."""

@@ -15,14 +15,15 @@ from domain.trail.merkle import leaf
 from domain.trail.state import Item
 from services.notary.disclosing import Disclosing
 from services.notary.edge import Leaf
-from services.notary.gathering import gather
+from services.notary.gathering import MOST_BYTES, gather
 from services.notary.shown import Shown
 from services.notary.signers import Signers
 from services.notary.state import RunningState
 
 LIMIT = 5_000
 """Events, and as many refusals, of one round."""
-POSTED = 1_000
+POSTED, POSTED_PAGE = 1_000, 20
+"""What readers posted, of one round and of one question to the store; a body may have 2 MiB."""
 STREAM = slice(4, 36)
 """Where a statement names its stream (docs/formats.md)."""
 log = logging.getLogger(__name__)
@@ -79,12 +80,8 @@ class Round:
                 self._state.know(one.case_id)
         self._notary.disclosing.remember(digests)
         more = self._disclose(gathered.sources.position) or gathered.more
-        posted = self._notary.store.waiting(sources.intake, POSTED)
-        for answer in posted:
-            self._posted(answer)
-        intake = posted[-1].number if posted else sources.intake
-        found = gathered.sources._replace(intake=intake)
-        return found, more or len(posted) == POSTED
+        intake, waiting = self._answer(sources.intake)
+        return gathered.sources._replace(intake=intake), more or waiting
 
     def close(self) -> None:
         """End the round with the EPOCH."""
@@ -103,6 +100,19 @@ class Round:
         for one in made:
             self._recorded(self._made(one.statement, one.signature, one.body))
         return more
+
+    def _answer(self, after: int) -> tuple[int, bool]:
+        """Enter what readers posted after a number; return the last one's, and if there is more."""
+        count = size = 0
+        while count < POSTED and size < MOST_BYTES:
+            page = self._notary.store.waiting(after, POSTED_PAGE)
+            for posted in page:
+                self._posted(posted)
+            if len(page) < POSTED_PAGE:
+                return page[-1].number if page else after, False
+            after, count = page[-1].number, count + len(page)
+            size += sum(len(posted.body) for posted in page)
+        return after, True
 
     def _recorded(self, made: _Made) -> None:
         """Enter what the hub recorded; `Corrupt` TRAIL_ADMISSION when the log cannot take it."""

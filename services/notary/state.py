@@ -7,10 +7,13 @@ from domain.notary import Changes, Listed, NotaryStore, TrailFiles
 from domain.trail.delivered import Delivered, Feed
 from domain.trail.entry import Entry, read
 from domain.trail.heads import Head, HeadMap
-from domain.trail.merkle import Range
+from domain.trail.merkle import EMPTY_ROOT, Range
 from domain.trail.state import Item, State
 from domain.trail.statement import digest, disclosure_stream
 from services.notary.tree import Tree
+
+ROOTS = 1_000
+"""Of trees that are held; entries name one of the last seconds."""
 
 
 class _Heads(HeadMap):
@@ -42,14 +45,19 @@ class _Delivered(Delivered):
 
 
 class _Roots(dict[int, bytes]):
-    """Roots by size; the older ones stay in the store."""
+    """Roots by size; only the newest are held, of which the last are not in the store yet."""
 
     def __init__(self, store: NotaryStore, newest: Range) -> None:
-        super().__init__({newest.size: newest.root, 0: Range().root})
+        super().__init__({newest.size: newest.root})
         self._store = store
 
+    def __setitem__(self, size: int, root: bytes) -> None:
+        super().__setitem__(size, root)
+        if len(self) > ROOTS:
+            del self[next(iter(self))]
+
     def get(self, size: int, default: object = None) -> bytes | None:  # type: ignore[override]
-        return super().get(size) or self._store.root_at(size)
+        return super().get(size) or (self._store.root_at(size) if size else EMPTY_ROOT)
 
 
 class RunningState(State):

@@ -27,7 +27,9 @@ from domain.trail.statement import (
     signed_bytes,
     stream_tag,
 )
-from services.notary.intake import FRESH_MS, WAITING, Intake
+from services.notary import round as rounds
+from services.notary import sequencer
+from services.notary.intake import FRESH_MS, NONCE_SIZE, WAITING, Intake
 from services.notary.signers import Signers
 from services.notary.state import newest_disclosure
 from services.notary.tree import Tree
@@ -193,6 +195,26 @@ def test_a_challenge_is_about_a_case_of_which_the_trail_has_an_action(posting: P
     posting.world.sequenced()
     posted = posting.post(stream=unknown)
     assert posting.entered() == [posted]
+
+
+@pytest.mark.parametrize(
+    "bound", [{"POSTED": 4}, {"MOST_BYTES": 4 * NONCE_SIZE}], ids=["number", "bytes"]
+)
+def test_of_what_was_posted_a_round_takes_so_much_and_the_next_the_rest(
+    posting: Posting, monkeypatch: pytest.MonkeyPatch, bound: dict[str, int]
+) -> None:
+    for name, value in {"POSTED_PAGE": 2, **bound}.items():
+        monkeypatch.setattr(rounds, name, value)
+    monkeypatch.setattr(sequencer, "ROUNDS", 1)
+    before = posting.world.store.newest().tree.size
+    posted = [posting.post() for _ in range(9)]
+    taken = []
+    for more in (True, True, False):
+        assert posting.world.sequencer.step() == more
+        taken.append(posting.world.store.newest().sources.intake)
+    assert taken == [4, 8, 9]
+    assert posting.world.store.newest().tree.size == before + 9 + 3
+    assert posting.world.statements()[-9:] == posted
 
 
 def test_only_so_many_challenges_of_a_reader_wait(posting: Posting) -> None:

@@ -9,14 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import Conflict, Corrupt, Unavailable
+from domain.feed import LANES
 from domain.notary import Changes, Sequenced
 from domain.ports import Recorded, Refusal
 from domain.trail.entry import Epoch, read
 from domain.trail.heads import Head, feed_key
 from domain.trail.merkle import Range
 from domain.trail.statement import Kind, actor_id, disclosure_stream
+from services.notary import disclosing, sequencer, state
 from services.notary import round as rounds
-from services.notary import sequencer
 from services.notary.gathering import READ
 from services.notary.tree import Tree
 from tests.agencies import sha
@@ -155,6 +156,35 @@ def test_events_that_never_end_hold_no_disclosure_up(small_rounds: NotaryWorld) 
     assert world.replayed().findings == []
 
 
+def test_a_lane_with_more_than_its_share_of_a_round_is_disclosed_without_a_pause(
+    world: NotaryWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a grant opens the past of one case: no other lane has anything."""
+    monkeypatch.setattr(disclosing, "MOST", 2 * LANES)
+    acting, count = world.acting, 6
+    (position,) = acting.record(acting.event())
+    entries = [acting.feed("gb-shelter", position) for _ in range(count)]
+    world.sequenced()
+    head = world.sequencer_state().heads.get(feed_key(*entries[0].seat, entries[0].lane))
+    assert head is not None
+    assert head.length == count
+
+
+def test_a_feed_that_has_less_than_was_noted_holds_nothing_up(
+    world: NotaryWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that is rebuilt in the meantime."""
+    acting = world.acting
+    positions = acting.record(acting.event(), acting.event())
+    fed = acting.feed("gb-shelter", positions[0])
+    with monkeypatch.context() as patched:
+        patched.setattr(world.feeds, "heads", lambda: {(fed.seat, fed.lane): 9})
+        world.sequenced()
+    acting.feed("gb-shelter", positions[1])
+    world.sequenced()
+    assert kinds(world) == [Kind.ACTION, Kind.ACTION, Kind.DISCLOSURE, Kind.DISCLOSURE]
+
+
 def kinds(world: NotaryWorld) -> list[int]:
     return [statement[1] for statement in world.statements()]
 
@@ -286,14 +316,33 @@ def test_an_action_that_has_seen_another_log_is_entered_and_told(
     assert [f.check for f in world.replayed().alarms] == ["SEEN"]
 
 
-def test_a_root_that_the_log_had_may_be_seen(world: NotaryWorld) -> None:
+@pytest.mark.parametrize("later", [0, 5], ids=["the newest", "one that is held no longer"])
+def test_a_root_that_the_log_had_may_be_seen(
+    world: NotaryWorld, monkeypatch: pytest.MonkeyPatch, later: int
+) -> None:
+    monkeypatch.setattr(state, "ROOTS", 2)
     world.acting.record(world.acting.event())
     world.published()
     tree = world.store.newest().tree
+    for _ in range(later):
+        world.acting.record(world.acting.event())
+        world.published()
     world.acting.record(world.acting.event(seen_size=tree.size, seen_root=tree.root))
     world.published()
     assert world.sequencer.alarms == 0
     assert world.replayed().findings == []
+
+
+def test_what_is_held_of_roots_does_not_grow_with_the_log(
+    world: NotaryWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "ROOTS", 2)
+    for _ in range(5):
+        world.acting.record(world.acting.event())
+        world.sequenced()
+    begun = world.sequencer._begun  # noqa: SLF001 - what it holds is not to be seen from outside
+    assert begun is not None
+    assert sorted(begun.state.checkpoints) == [8, 10]
 
 
 def test_files_that_are_not_those_of_the_store_are_not_gone_on_from(
