@@ -85,20 +85,17 @@ class Leading:
 
 
 class Sequencing:
-    """Rounds, one a step, while there are more; then one each interval."""
+    """Rounds while there are more; then one each interval."""
 
     def __init__(self, leading: Leading, sequencer: Sequencer) -> None:
         """Work once `leading` does."""
         self._leading = leading
         self._sequencer = sequencer
+        sequencer.on_tree = leading.news.set
 
     def step(self) -> bool:
-        """Make one round."""
-        if not self._leading.hold():
-            return False
-        more = self._leading.work(self._sequencer.step)
-        self._leading.news.set()
-        return more
+        """Make some rounds."""
+        return self._leading.hold() and self._leading.work(self._sequencer.step)
 
     def close(self) -> None:
         """Give the lease back."""

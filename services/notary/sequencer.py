@@ -37,6 +37,8 @@ class Sequencer:
         self._begun: _Begun | None = None
         self.alarms = 0
         """Entries that name a root which this log never had."""
+        self.on_tree: Callable[[], None] = lambda: None
+        """Told, in another thread, that a tree has been decided on."""
 
     @property
     def sources(self) -> Sources:
@@ -94,9 +96,10 @@ class Sequencer:
         state.forget()
 
         def write() -> None:
-            """Write the files, decide on the tree, and show it to the publisher."""
+            """Write the files, decide on the tree, and tell of it."""
             notary.files.write(files)
             notary.store.advance(old, new, changes)
             notary.shown.advanced(new.tree.size, list(changes.heads.items()))
+            self.on_tree()
 
         return _Begun(state, rim, sources), write

@@ -214,6 +214,17 @@ def test_more_than_a_round_takes_is_taken_in_the_next(
     assert world.replayed().findings == []
 
 
+def test_of_each_tree_it_is_told_while_the_step_goes_on(
+    small_rounds: NotaryWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, told = small_rounds, list[int]()
+    monkeypatch.setattr(sequencer, "ROUNDS", 3)
+    world.acting.record(*(world.acting.event() for _ in range(2 * READ + 10)))
+    world.sequencer.on_tree = lambda: told.append(world.store.newest().sources.position)
+    world.sequencer.step()
+    assert told == [READ, 2 * READ, 2 * READ + 10]
+
+
 def test_a_restart_goes_on_where_the_store_stands(world: NotaryWorld, tmp_path: Path) -> None:
     acting = world.acting
     (position,) = acting.record(acting.event())
