@@ -5,9 +5,10 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -22,6 +23,9 @@ from services.cli import app
 from tests import agencies as a
 from tests import builders as b
 from tests.agencies import DAY, T0
+from tests.builders import uid
+from tests.domain.histories import history
+from tests.services.case_logs import named
 from tests.services.test_audit_disclosures import PERSON, SHARED, checks_of, recorded
 from tests.trail.disclosed import DisclosingHub, audit
 
@@ -122,6 +126,23 @@ def test_a_disclosure_against_the_pack_of_its_day_is_found(
 def test_before_the_first_pack_nothing_can_be_judged(hub: DisclosingHub, tmp_path: Path) -> None:
     with pytest.raises(Refused, match=r"^PACK_MISSING: gb-2026.2 begins after 2026-06-01"):
         audit(hub.write(tmp_path / "trail"), hub.trail, [NEW])
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.integers(0, 1 << 32))
+def test_a_hub_that_took_the_new_pack_in_time_has_no_findings_whatever_happens(seed: int) -> None:
+    with closing(DisclosingHub()) as hub, TemporaryDirectory() as folder:
+        for number, (event, at) in enumerate(history(seed, 80)):
+            pack = NEW if at >= BEGINS else OLD
+            if hub.world.policy_id != pack.id:
+                hub.round()
+                hub.restart(pack)
+            head = replace(event.head, event_id=uid(f"{number}"), policy=pack.id)
+            hub.act(named(replace(event, head=head), "one"), at)
+            if number % 5 == 4:
+                hub.round()
+        hub.round()
+        assert audit(hub.write(Path(folder) / "trail"), hub.trail, BOTH).findings == []
 
 
 def test_at_a_terminal_each_pack_is_a_file(hub: DisclosingHub, tmp_path: Path) -> None:
