@@ -25,8 +25,6 @@ class Feed(NamedTuple):
 
 _MARK = struct.Struct(">I32s")
 """Which DISCLOSURE of its stream, and the leaf of the delivery."""
-MARK_SIZE = _MARK.size
-"""36 bytes."""
 
 
 class OfCase:
@@ -46,7 +44,7 @@ class OfCase:
     def fits(self) -> bool:
         """Say whether every mark is of one of the DISCLOSUREs."""
         return all(
-            len(of) % MARK_SIZE == 0
+            len(of) % _MARK.size == 0
             and max((place for place, _ in _MARK.iter_unpack(of)), default=0) < len(self.digests)
             for of in self.marks.values()
         )

@@ -29,7 +29,7 @@ VERSION = 1
 """Raised when the layout changes or a rule of the replay does: what older rules let pass is
 replayed under the new ones."""
 
-_HEAD = re.compile(rb"nrm-replay@v([0-9]{1,9})\n((?:[^\n]+\n){3})([0-9a-f]{64})\n\n")
+_HEAD = re.compile(rb"nrm-replay@v(0|[1-9][0-9]{0,8})\n((?:[^\n]+\n){3})([0-9a-f]{64})\n\n")
 _HEADED = struct.Struct(">32sQ32sQ")
 _SIZED = struct.Struct(">Q32s")
 _SAW = struct.Struct(">32sQ")
@@ -58,9 +58,9 @@ class Preface(NamedTuple):
             raise wrong("none of a replay")
         if sha256(memoryview(data)[:-_SUM]).digest() != data[-_SUM:]:
             raise wrong("cut off or damaged: its checksum is another")
-        version, text, trust = found.groups()
+        version, said, trust = found.groups()
         try:
-            checkpoint = Checkpoint.parse(text.decode("utf-8"))
+            checkpoint = Checkpoint.parse(said.decode("utf-8"))
         except (UnicodeDecodeError, Malformed) as e:
             raise wrong("of no checkpoint") from e
         return cls(int(version), checkpoint, bytes.fromhex(trust.decode()))
@@ -103,7 +103,7 @@ def decode(data: bytes) -> Kept:
     epoch = _epoch(closing)
     covered = reading.range_of(epoch.covered)
     tree = covered.append(leaf(closing))
-    if tree[0] != preface.checkpoint.size or tree.root != preface.checkpoint.root:
+    if tree.size != preface.checkpoint.size or tree.root != preface.checkpoint.root:
         raise wrong("of another tree than its checkpoint")
     heads = _heads(reading, epoch)
     checkpoints = {0: EMPTY_ROOT, **_roots(reading, tree.size), tree.size: tree.root}
