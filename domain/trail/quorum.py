@@ -77,6 +77,16 @@ class Policy(NamedTuple):
                 lacking[name] = f"{name} ({more} more of {', '.join(absent)})"
         return lacking.get(self.quorum, "")
 
+    def reached(self, times: Mapping[str, int]) -> int | None:
+        """Return when enough of these witnesses had cosigned, of the time of each; None if never.
+
+        So one clock that is ahead does not count where the others are enough.
+        """
+        for at in sorted(set(times.values())):
+            if self.satisfied([name for name, time in times.items() if time <= at]):
+                return at
+        return None
+
 
 class Witnessed(NamedTuple):
     """A checkpoint whose signatures held."""

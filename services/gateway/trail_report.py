@@ -168,7 +168,10 @@ class TrailReport:
         if seen_ms := self._watching.seen_ms():
             return seen_ms
         newest = self.newest()
-        return max(newest.cosigned_ms.values() if newest else (), default=self._started_ms)
+        cosigned_ms = newest.cosigned_ms if newest else {}
+        reached_ms = self._policy().reached(cosigned_ms) if cosigned_ms else None
+        # It was taken before this run, whatever a witness's clock says.
+        return self._started_ms if reached_ms is None else min(reached_ms, self._started_ms)
 
     def _about(self, alarm: Alarm) -> OwnAct | None:
         if alarm.code not in {MISSING, FALSE}:
@@ -198,11 +201,8 @@ class TrailReport:
 
     def _reached_ms(self, found: Witnessed) -> int | None:
         """Return when the witnesses of today's policy had reached its quorum."""
-        policy, cosigned = self._policy(), found.cosigned_s
-        for time_s in sorted(set(cosigned.values())):
-            if policy.satisfied([name for name, at in cosigned.items() if at <= time_s]):
-                return self._past(time_s)
-        return None
+        reached_s = self._policy().reached(found.cosigned_s)
+        return None if reached_s is None else self._past(reached_s)
 
     def _past(self, time_s: int) -> int:
         """Return a witness's time in ms; its clock may be ahead of ours by any amount."""

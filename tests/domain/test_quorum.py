@@ -108,6 +108,20 @@ def test_one_more_witness_never_breaks_a_quorum(names: set[str], data: st.DataOb
 
 
 @pytest.mark.parametrize(
+    ("times", "at"),
+    [
+        ({"x1": 5, "x2": 7, "y1": 6}, 7),
+        ({"x1": 5, "x2": 7, "x3": 9, "y1": 6, "y2": 1 << 62}, 7),
+        ({"x1": 5, "x2": 7, "x3": 9}, None),
+        ({"x1": 5, "x2": 5, "y1": 5, "stranger": 1}, 5),
+        ({}, None),
+    ],
+)
+def test_a_quorum_is_reached_when_enough_had_cosigned(times: dict[str, int], at: int) -> None:
+    assert TWO_LEVELS.reached(times) == at
+
+
+@pytest.mark.parametrize(
     ("lines", "number", "why"),
     [
         ([], 2, "without a quorum"),

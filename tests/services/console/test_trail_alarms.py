@@ -11,6 +11,7 @@ from domain.errors import Unavailable
 from domain.gateway_trail import SPLIT_VIEW, Alarm
 from domain.notary import Receipt
 from services.gateway.trail_report import BEHIND_MS, State, TrailReport
+from tests.services import notary_witnesses
 from tests.services.console.browser import FakeGateway, QuietTrail, browser_of
 from tests.services.console.documents import CASE, named
 from tests.services.console.trail_desk import (
@@ -101,9 +102,11 @@ async def test_a_trail_that_is_back_is_no_longer_said_to_be_behind(
     assert banners(await desk.page("/")) == []
 
 
+@pytest.mark.parametrize("at_s", [notary_witnesses.AT_S, 1 << 62], ids=["true", "clock ahead"])
 async def test_after_a_restart_an_old_trail_is_behind_only_once_it_was_asked(
-    desk: Desk, world: NotaryWorld
+    desk: Desk, world: NotaryWorld, monkeypatch: pytest.MonkeyPatch, at_s: int
 ) -> None:
+    monkeypatch.setattr(notary_witnesses, "AT_S", at_s)
     desk.acts()
     await desk.looks()
     desk.world.now += 3 * 3_600_000
@@ -119,7 +122,8 @@ async def test_after_a_restart_an_old_trail_is_behind_only_once_it_was_asked(
     )
     assert report.state() == State()
     await again.watching.step()
-    assert report.state().behind_since_ms == T0
+    started, desk.world.now = desk.world.now, desk.world.now + BEHIND_MS + MINUTE
+    assert report.state().behind_since_ms == (T0 if at_s < 1 << 62 else started)
 
 
 async def test_proofs_that_cannot_be_had_for_long_are_said(
