@@ -18,6 +18,8 @@ from services.notary.tree import Tree
 
 FRESH_MS = 60_000
 """How often an idle trail is cosigned again, so that its freshness shows."""
+SAY_MS = 60_000
+"""How often the log says that the countdown runs."""
 log = logging.getLogger(__name__)
 
 
@@ -53,7 +55,7 @@ class Publishing:
         self.countdown = Countdown(clock)
         self.size = 0
         """Of the published tree."""
-        self._due_ms = 0
+        self._due_ms = self._say_ms = 0
         self.published_ms: int | None = None
         """When this process published last, or when it began."""
 
@@ -109,10 +111,11 @@ class Publishing:
         return Note(checkpoint.text, own)
 
     def _say(self) -> None:
-        state = self.countdown.state
+        state, now = self.countdown.state, self._clock()
         if state is State.STOPPED:
             log.error("the trail has stopped: no quorum for 4 h; mend it and start the notary anew")
-        elif state is State.DEGRADED:
+        elif state is State.DEGRADED and now >= self._say_ms:
+            self._say_ms = now + SAY_MS
             log.warning("no quorum: the trail stops in %d s", self.countdown.seconds_left)
 
 

@@ -17,17 +17,13 @@ class WrongClock:
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        self.days = 0
+        self.ahead_ms = 0
+        """How far it runs ahead of ours."""
         self.set(0)
 
-    @property
-    def ahead_ms(self) -> int:
-        """How far it runs ahead of ours."""
-        return self.days * DAY
-
-    def set(self, days: int) -> None:
-        """Let it be so many days ahead from now on."""
-        self.days = days
+    def set(self, days: int, seconds: int = 0) -> None:
+        """Let it be so far ahead from now on."""
+        self.ahead_ms = days * DAY + seconds * 1000
         new = self.file.with_suffix(".new")
         new.write_text(f"{self.ahead_ms // 1000}")
         new.rename(self.file)

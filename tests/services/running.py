@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -20,16 +20,16 @@ EVIDENCE = base64.b64encode(b"invented-signed-form-digest-0001").decode()
 __all__ = ["AUTHORITY", "DAY", "EVIDENCE", "HEALTH", "POLICE", "RAPPORTEUR", "SHELTER"]
 
 
-class World:
-    """A running mechanism and a client for each agency."""
+class Agencies:
+    """A client of each agency's gateway, by address."""
 
-    def __init__(self, parts: Parts, mechanism: Mechanism) -> None:
+    def __init__(self, parts: Parts, addresses: Mapping[str, str]) -> None:
         self.parts = parts
-        self.mechanism = mechanism
-        self.links = {
-            agency: gateway_link(parts, agency, office.address)
-            for agency, office in mechanism.offices.items()
-        }
+        self.links = {a: gateway_link(parts, a, address) for a, address in addresses.items()}
+
+    async def close(self) -> None:
+        for link in self.links.values():
+            await link.close()
 
     def link(self, agency: str) -> HttpGatewayLink:
         return self.links[agency]
@@ -67,6 +67,14 @@ class World:
                 return answer
             await asyncio.sleep(0.02)
 
+
+class World(Agencies):
+    """A running mechanism and a client for each agency."""
+
+    def __init__(self, parts: Parts, mechanism: Mechanism) -> None:
+        super().__init__(parts, {a: office.address for a, office in mechanism.offices.items()})
+        self.mechanism = mechanism
+
     async def quiet(self) -> None:
         """Wait until every part has everything that was accepted."""
         await settled(self.mechanism)
@@ -79,8 +87,7 @@ async def running(data: Path, **settings: Any) -> AsyncIterator[World]:
     async with Mechanism(parts, CAST) as mechanism:
         world = World(parts, mechanism)
         yield world
-        for link in world.links.values():
-            await link.close()
+        await world.close()
 
 
 NOTICE = {"notice": "notice-1", "language": "en", "interpreter": False, "understood": True}

@@ -123,6 +123,17 @@ def test_without_a_quorum_it_is_pending_then_degraded_then_stops(world: NotaryWo
         world.sequencer.step()
 
 
+def test_the_log_says_each_minute_how_long_it_goes_on(
+    world: NotaryWorld, caplog: pytest.LogCaptureFixture
+) -> None:
+    recorded(world)
+    for _ in range(48):  # it asks every five seconds
+        asked_in_vain(world)
+        world.now += 5_000
+    said = [m for m in caplog.messages if m.startswith("no quorum")]
+    assert said == [f"no quorum: the trail stops in {4 * 3600 - s} s" for s in (65, 125, 185)]
+
+
 def test_what_has_stopped_does_not_go_on_by_itself(world: NotaryWorld, lazy: DeadWitness) -> None:
     recorded(world)
     asked_in_vain(world)
