@@ -87,17 +87,14 @@ class Delivered:
 
         `digest` is that of its statement, `leaves` are those of its deliveries.
         """
-        of_case = self.cases.setdefault(stream, OfCase())
+        self._mark(stream, digest, deliveries, leaves)
         grown = set()
         for delivery, leaf in zip(deliveries, leaves, strict=True):
-            marks = of_case.marks.setdefault(delivery.agency, bytearray())
-            marks += _MARK.pack(len(of_case.digests), leaf)
             if not self.has(delivery):
                 feed = _feed_of(delivery)
                 self._waiting.setdefault(feed, {})[delivery.seq] = leaf
                 if self._lengthen(feed):
                     grown.add(feed)
-        of_case.digests.append(digest)
         return grown
 
     def newest(self, stream: bytes, agency: str, leaves: Sequence[bytes]) -> bytes | None:
@@ -113,6 +110,16 @@ class Delivered:
         places = [place_of.get(leaf) for leaf in leaves]
         known = [place for place in places if place is not None]
         return of_case.digests[max(known)] if known and len(known) == len(places) else None
+
+    def _mark(
+        self, stream: bytes, digest: bytes, deliveries: Sequence[Delivery], leaves: Sequence[bytes]
+    ) -> None:
+        """Note for `newest` who was given what."""
+        of_case = self.cases.setdefault(stream, OfCase())
+        for delivery, leaf in zip(deliveries, leaves, strict=True):
+            marks = of_case.marks.setdefault(delivery.agency, bytearray())
+            marks += _MARK.pack(len(of_case.digests), leaf)
+        of_case.digests.append(digest)
 
     def _lengthen(self, feed: Feed) -> bool:
         waiting, whole = self._waiting[feed], self.feed(feed)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from domain.errors import Corrupt
 from domain.notary import Changes, Listed, NotaryStore, TrailFiles
 from domain.trail.delivered import Delivered, Feed
+from domain.trail.deliveries import Delivery
 from domain.trail.entry import Entry, read
 from domain.trail.heads import Head, HeadMap
 from domain.trail.merkle import EMPTY_ROOT, Range
@@ -35,6 +36,11 @@ class _Delivered(Delivered):
         super().__init__(store.feeds())
         self._store = store
         self._files = files
+
+    def _mark(
+        self, stream: bytes, digest: bytes, deliveries: Sequence[Delivery], leaves: Sequence[bytes]
+    ) -> None:
+        """Hold nothing of it in memory."""
 
     def newest(self, stream: bytes, agency: str, leaves: Sequence[bytes]) -> bytes | None:
         """Return the digest of the newest DISCLOSURE that delivered one of `leaves`.
