@@ -108,9 +108,9 @@ def _cluster(asked: argparse.Namespace) -> int:
         if own.new and asked.cases:
             _say([f"Making {asked.cases} invented cases ..."])
             asyncio.run(own.fill(asked.cases))
-        _say([f"{service.name:16}{service.address}/ready" for service in own.services.values()])
+        _say(columns({name: f"{of.address}/ready" for name, of in own.services.items()}))
         _say(["", "One-time log-in for each gateway (works once, for 15 minutes):"])
-        _say([f"  {agency:14}{login}" for agency, login in own.logins().items()])
+        _say([f"  {line}" for line in columns(own.logins())])
         _say(["", f"export NRM_DATA={quote(str(own.data))}   # for nrm-hub act, case, feed"])
         _say([f"Logs lie in {own.folder}/logs. Stop with Ctrl-C; the data stay."])
         while True:
@@ -119,6 +119,12 @@ def _cluster(asked: argparse.Namespace) -> int:
     finally:
         _deaf()
         own.stop()
+
+
+def columns(said: Mapping[str, str]) -> list[str]:
+    """Return a line for each name and what is said of it, one below the other."""
+    width = max(map(len, said)) + 2
+    return [f"{name:{width}}{what}" for name, what in said.items()]
 
 
 def _run(own: Brokers | Postgres, lines: Callable[[], list[str]], lives: Callable[[], bool]) -> int:

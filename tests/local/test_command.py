@@ -14,6 +14,7 @@ import pytest
 from kafka.admin import NewTopic
 
 from domain.errors import Unavailable
+from services.local.__main__ import columns
 from services.local.access import given
 from services.local.brokers import Brokers
 from services.local.java import jars, java
@@ -57,6 +58,13 @@ def exports(process: subprocess.Popen[str], last: str) -> dict[str, str]:
         ["/bin/bash", "-c", script], capture_output=True, text=True, check=True
     )
     return dict(zip(names, shell.stdout.splitlines(), strict=True))
+
+
+def test_a_name_never_runs_into_what_is_said_of_it() -> None:
+    assert columns({"hub": "here", "a-long-name": "there"}) == [
+        "hub          here",
+        "a-long-name  there",
+    ]
 
 
 @pytest.fixture
