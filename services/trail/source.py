@@ -50,7 +50,7 @@ class Source:
 
     def text(self, name: str) -> bytes:
         """Return `checkpoint`, `policy`, `trust.json` or `log.vkey`."""
-        return self._need(name, MAX_TEXT)
+        return self._found(name, MAX_TEXT)[0]
 
     def optional(self, name: str) -> bytes | None:
         """Return a file that need not be there."""
@@ -58,11 +58,8 @@ class Source:
 
     def tile(self, path: str) -> bytes:
         """Return a hash tile: the partial one or, once its file is gone, its part of the full."""
-        for place, size in places_of(path):
-            found = self._reading.read(place, WIDTH * HASH_SIZE)
-            if found is not None:
-                return found[:size]
-        raise _missing(path)
+        found, beginning = self._found(path, WIDTH * HASH_SIZE)
+        return found[:beginning]
 
     def nodes(self, size: int) -> TileNodes:
         """Return the nodes of the tree of `size`, from its tiles."""
@@ -100,19 +97,13 @@ class Source:
         width = min(WIDTH, size - WIDTH * number)
         if width < 1:
             raise Malformed("BUNDLE", f"a log of {size} entries has no bundle {number}")
-        found = self._reading.read(path(number, width), most)
-        if found is not None:
-            return decode(found, number, width)
-        if width == WIDTH:
-            raise _missing(path(number, width))
-        return decode(self._need(path(number, WIDTH), most), number, WIDTH)[:width]
+        found, beginning = self._found(path(number, width), most)
+        return decode(found, number, WIDTH if beginning else width)[:width]
 
-    def _need(self, path: str, most: int) -> bytes:
-        found = self._reading.read(path, most)
-        if found is None:
-            raise _missing(path)
-        return found
-
-
-def _missing(path: str) -> Malformed:
-    return Malformed("FILE_MISSING", f"{path} is not there")
+    def _found(self, path: str, most: int) -> tuple[bytes, int | None]:
+        """Return the first file of `places_of` that is there, and what that says beside it."""
+        for place, beginning in places_of(path):
+            found = self._reading.read(place, most)
+            if found is not None:
+                return found, beginning
+        raise Malformed("FILE_MISSING", f"{path} is not there")
