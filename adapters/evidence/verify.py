@@ -5,7 +5,8 @@
 
 This program stands alone. It needs Python 3.11 and the library `cryptography`; it asks nobody.
 It makes one check after the other and prints each with its result. It stops at the first that
-fails. Exit code 0: everything holds. 1: something does not. 2: the files cannot be read.
+fails. Exit code 0: everything holds. 1: something does not. 2: the files cannot be read, or what
+was found cannot be written.
 
 Whom you trust is said in two files. `policy` names the log and the witnesses. `trust.json` names
 the registrars, the registry's operator and the notary. Have copies that did not come with the
@@ -16,6 +17,7 @@ and what holds then holds only if those are right.
 import base64
 import io
 import json
+import os
 import re
 import struct
 import sys
@@ -881,6 +883,18 @@ def beginning_of(path):
         return file.read(LARGEST + 1)
 
 
+def verdict(data, own_policy, own_trust):
+    """Say whether everything holds. Return the exit code."""
+    try:
+        verify(data, own_policy, own_trust)
+    except Fails as e:
+        print(f"FAILS: {e}", flush=True)
+        return 1
+    whole = "this is the whole trail of the case, as it was signed."
+    print(f"\nEverything holds: {whole}", flush=True)
+    return 0
+
+
 def main(words):
     """Read the command line and the files; say the verdict."""
     own, paths = {}, []
@@ -901,12 +915,11 @@ def main(words):
         print(f"cannot be read: {e.filename}: {e.strerror}", file=sys.stderr)
         return 2
     try:
-        verify(data, *trusted)
-    except Fails as e:
-        print(f"FAILS: {e}")
-        return 1
-    print("\nEverything holds: this is the whole trail of the case, as it was signed.")
-    return 0
+        return verdict(data, *trusted)
+    except OSError as e:
+        print(f"cannot be written: {e.strerror}", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python tries again
+        return 2
 
 
 if __name__ == "__main__":

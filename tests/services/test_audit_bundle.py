@@ -472,6 +472,20 @@ def test_the_program_in_the_bundle_stands_alone(
     assert run(*words[:-1], "missing", cwd=tmp_path).returncode == 2
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_in_court_a_verdict_that_cannot_be_written_is_none(
+    data: bytes, tmp_path: Path, *, whole: bool
+) -> None:
+    (tmp_path / "case.nrmtrail").write_bytes(data if whole else data[:-1])
+    words = (sys.executable, "-I", audited.COURT.__file__, "case.nrmtrail")
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(  # noqa: S603 - our own arguments
+            words, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, check=False, text=True
+        )
+    assert done.returncode == 2
+    assert done.stderr == "cannot be written: No space left on device\n"
+
+
 def test_in_court_no_more_of_a_file_is_read_than_may_be_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
