@@ -1,27 +1,41 @@
 """A gateway confirms what its feeds brought it, each entry once, in a chain without gaps."""
 
 import sqlite3
+import tempfile
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from domain.errors import NotAuthentic, Unavailable
+from domain.errors import HubError, NotAuthentic, Unavailable
 from domain.notary import SignedStatement
 from domain.trail.deliveries import leaves_of
 from domain.trail.entry import Entry, read
 from domain.trail.merkle import EMPTY_ROOT
-from domain.trail.statement import ZEROS, Kind, Statement, digest, reader_id, signed_bytes
+from domain.trail.statement import (
+    ZEROS,
+    Kind,
+    Statement,
+    digest,
+    disclosure_stream,
+    reader_id,
+    signed_bytes,
+)
 from services.gateway.deliveries import delivery_of
 from services.notary import intake
 from services.notary.intake import NONCE_SIZE
 from services.notary.tree import Tree
+from tests.builders import uid
+from tests.services import notary_witnesses
 from tests.services.gateway_trail import PURPOSE, Watched, disclosed, later_checkpoints
-from tests.services.notary_world import SIGNING, NotaryWorld, public, seed
+from tests.services.notary_world import SIGNING, T0, NotaryWorld, public, seed
 
 SHELTER = "gb-shelter"
+OPEN = "feed_entries_unproven", "confirmations_waiting"
 
 
 @pytest.fixture
@@ -256,21 +270,95 @@ async def test_what_was_taken_is_not_signed_anew_behind_another_tool(
     assert not list(world.replayed().findings)
 
 
-def challenge(after: SignedStatement) -> SignedStatement:
+def challenge(after: SignedStatement | None) -> SignedStatement:
     """Return a challenge by the same reader, which is next in its chain."""
-    said, nonce = Statement.decode(after.statement), bytes(NONCE_SIZE)
-    statement = said._replace(
+    before = Statement.decode(after.statement) if after else None
+    nonce = bytes(NONCE_SIZE)
+    statement = Statement(
         kind=Kind.AUDIT,
+        type=0,
+        stream=disclosure_stream(uid("case")),
         after=ZEROS,
-        actor_seq=said.actor_seq + 1,
-        actor_prev=digest(after.statement),
+        actor=reader_id(public(SHELTER)),
+        actor_seq=before.actor_seq + 1 if before else 0,
+        actor_prev=digest(after.statement) if after else ZEROS,
+        actor_time_ms=before.actor_time_ms if before else T0,
         schema=ZEROS,
         field_count=0,
         fields=EMPTY_ROOT,
         payload=sha256(nonce).digest(),
+        seen_size=before.seen_size if before else 0,
+        seen_root=before.seen_root if before else EMPTY_ROOT,
     ).encode()
     signature = SIGNING.sign(seed(SHELTER), signed_bytes(statement))
     return SignedStatement(statement=statement, signature=signature, body=nonce)
+
+
+class Disturbed:
+    """A shelter whose notary forgets, whose other tool posts, and whose time passes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.world = NotaryWorld(folder)
+        self.shelter = Watched(self.world, SHELTER)
+        self.taken: list[bytes] = []
+        self.does = {
+            "delivers": self.deliver,
+            "publishes": self.world.published,
+            "forgets": lambda: forget(self.world),
+            "posts": self.post,
+            "hour": lambda: self.wait(3_660),
+        }
+
+    def deliver(self) -> None:
+        served = disclosed(self.world, SHELTER, 1, case=("case", "other")[len(self.taken) % 2])
+        self.taken += [delivery_of(SHELTER, PURPOSE, item).leaf for item, _ in served]
+        self.shelter.took(*served)
+
+    def post(self) -> None:
+        newest = self.world.store.posted(reader_id(public(SHELTER)))
+        after = newest and SignedStatement(statement=newest.statement, signature=b"", body=b"")
+        with suppress(HubError):  # as long as the trail has no such case
+            self.world.intake.take(Kind.AUDIT, challenge(after), SHELTER)
+
+    def wait(self, seconds: int) -> None:
+        self.world.now += 1_000 * seconds
+        self.world.acting.now = self.world.now
+        notary_witnesses.AT_S += seconds
+
+    async def settle(self) -> None:
+        """Let checkpoints come, minute by minute, until nothing waits any more."""
+        trail, rounds = self.shelter.trail, 0
+        while trail.unconfirmed(1) or any(trail.counts()[name] for name in OPEN):
+            self.wait(60)
+            self.world.published()
+            await self.shelter.watching.step()
+            rounds += 1
+            assert rounds < 60, trail.counts()
+
+    def confirmed(self) -> list[bytes]:
+        """Return the leaves of all RECEIPTs in the trail."""
+        bodies = {signed.statement: signed.body for signed in self.shelter.link.confirmed}
+        return [leaf for e in receipts_of(self.world) for leaf in leaves_of(bodies[e.statement])]
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    st.lists(st.sampled_from(["delivers", "publishes", "steps", "forgets", "posts", "hour"])),
+)
+async def test_whatever_happens_each_delivery_is_confirmed_once(rounds: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(notary_witnesses, "AT_S", notary_witnesses.AT_S)
+        disturbed = Disturbed(Path(folder))
+        for what in ["delivers", "publishes", *rounds]:
+            if what == "steps":
+                await disturbed.shelter.watching.step()
+            else:
+                disturbed.does[what]()
+        await disturbed.settle()
+        assert sorted(disturbed.confirmed()) == sorted(disturbed.taken)
+        assert disturbed.shelter.alarms() == []
+        assert not list(disturbed.world.replayed().findings)
+        disturbed.world.close()
 
 
 async def test_what_the_replaced_key_has_signed_is_signed_by_the_new_one(
