@@ -14,3 +14,8 @@ class HttpDisclosureLink(HttpTrailLink):
         """Return a case's disclosures from number `after` on, and the proof that it is all."""
         path = f"/trail/disclosures/{case_id}?after={after}"
         return await self.call("GET", path, StreamProof, most=STREAM_BYTES)
+
+    async def registry(self, after: int) -> StreamProof:
+        """Return the registry's facts from number `after` on, and the proof that it is all."""
+        path = f"/trail/registry?after={after}"
+        return await self.call("GET", path, StreamProof, most=STREAM_BYTES)

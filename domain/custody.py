@@ -113,6 +113,10 @@ class DisclosureLink(Protocol):
         """Return a case's disclosures from number `after` on, and the proof that it is all."""
         ...
 
+    async def registry(self, after: int) -> StreamProof:
+        """Return the registry's facts from number `after` on, and the proof that it is all."""
+        ...
+
 
 class Custody(Protocol):
     """The custodian's own store. What a method returned from is durable."""
@@ -167,6 +171,14 @@ class Custody(Protocol):
 
     def prove(self, case_id: str, proven: Collection[Proven]) -> None:
         """Keep `proven` in place of what was kept of the case."""
+        ...
+
+    def facts(self) -> int:
+        """Return how many facts the registry had when the trail had last shown all of them."""
+        ...
+
+    def show_facts(self, count: int) -> None:
+        """Note that the trail has shown all `count` facts of the registry."""
         ...
 
     def unwitnessed(self) -> Mapping[str, int]:

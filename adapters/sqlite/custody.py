@@ -29,6 +29,8 @@ _TABLES = (
     " category INTEGER, epoch INTEGER, size INTEGER NOT NULL, witnessed INTEGER NOT NULL,"
     " PRIMARY KEY (case_id, agency, purpose, writer, category, epoch)) WITHOUT ROWID",
     "CREATE INDEX IF NOT EXISTS unwitnessed ON proven (case_id) WHERE NOT witnessed",
+    "CREATE TABLE IF NOT EXISTS facts (id INTEGER PRIMARY KEY CHECK (id = 1),"
+    " count INTEGER NOT NULL)",
     "CREATE TABLE IF NOT EXISTS waiting (case_id TEXT PRIMARY KEY, since_ms INTEGER NOT NULL,"
     " releases INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS seen (log TEXT PRIMARY KEY, size INTEGER NOT NULL,"
@@ -144,6 +146,16 @@ class SqliteCustody:
         with transaction(self._db) as db:
             db.execute("DELETE FROM proven WHERE case_id = ?", (case_id,))
             db.executemany("INSERT INTO proven VALUES (?,?,?,?,?,?,?,?)", rows)
+
+    def facts(self) -> int:
+        """Return how many facts the registry had when the trail had last shown all of them."""
+        rows = self._rows("SELECT count FROM facts")
+        return int(rows[0]["count"]) if rows else 0
+
+    def show_facts(self, count: int) -> None:
+        """Note that the trail has shown all `count` facts of the registry."""
+        with transaction(self._db) as db:
+            db.execute("INSERT OR REPLACE INTO facts VALUES (1, ?)", (count,))
 
     def unwitnessed(self) -> Mapping[str, int]:
         """Return each case with keys proven without a quorum -> size of the tree that did it."""

@@ -31,6 +31,7 @@ from domain.sealing import (
 from services.custodian import settling
 from services.custodian.disclosures import Shown as ShownByTrail
 from services.custodian.following import FollowedCases
+from services.custodian.registry import Fact, ShownRegistry
 from services.custodian.releasing import Identity, Releasing, key_place, release_place
 from services.custodian.settling import Settling
 from services.directory import Directory, fingerprint
@@ -73,7 +74,7 @@ class Custodian:
         self._shreds = shreds
         self._sealing = sealing
         self._signing = signing
-        self._directory = directory
+        self._registry = ShownRegistry(directory, custody, language)
         self._clock = clock
         self._metrics = metrics
         self._cases = FollowedCases(custody, language)
@@ -83,7 +84,7 @@ class Custodian:
             shreds=shreds,
             sealing=sealing,
             signing=signing,
-            directory=directory,
+            registry=self._registry,
             cases=self._cases,
             world=world,
             clock=clock,
@@ -91,8 +92,6 @@ class Custodian:
         self._settling = Settling(custody, self._releasing, metrics, clock)
         self.opening_key = sealing.opening_key(identity.opening_seed.reveal())
         self.public_key = signing.public_key(identity.signing_seed.reveal())
-        for item in custody.followed(ev.REGISTRY_STREAM):
-            directory.take(item.seq, item.event)
 
     @property
     def position(self) -> int:
@@ -127,10 +126,14 @@ class Custodian:
         """Take what the trail has shown, by case; return the recipients served."""
         return self._settling.prove(shown)
 
+    def show_registry(self, facts: Sequence[Fact]) -> None:
+        """Take all facts of the registry that the trail has; raises what `show` of it raises."""
+        self._registry.show(facts)
+
     @property
     def directory(self) -> Directory:
         """The checked directory of agencies."""
-        return self._directory
+        return self._registry.directory
 
     def follow(self, page: FollowedPage) -> frozenset[str]:
         """Keep one page of the hub's log; return the recipients whose releases changed.
@@ -154,10 +157,10 @@ class Custodian:
 
     def _holds(self, item: FollowedItem) -> bool:
         if item.case_id == ev.REGISTRY_STREAM:
-            self._directory.take(item.seq, item.event)
+            self._registry.take(item)
             return True
         try:
-            _, event, _ = self._directory.checked(item.event)
+            _, event, _ = self.directory.checked(item.event)
         except HubError:
             self.gaps.add(item.case_id)
             return False
@@ -194,7 +197,7 @@ class Custodian:
             raise Refused("NOT_FOR_ME", "wrap the keys for this custodian's key")
         if not release.writer == release.issuer == sender:
             raise Refused("NOT_YOUR_KEYS", "deposit your own keys alone")
-        key = self._directory.registry.signing_key(sender, self._clock())
+        key = self.directory.registry.signing_key(sender, self._clock())
         if key is None or not self._signing.verify(key, release.signed_bytes, release.signature):
             raise NotAuthentic("BAD_SIGNATURE", "the deposit is not signed by your key in force")
 
@@ -208,7 +211,7 @@ class Custodian:
             signature=action.signature,
             recorded_ms=now,
         )
-        _, event, _ = self._directory.checked(shown)
+        _, event, _ = self.directory.checked(shown)
         case_id = event.head.case_id
         if not isinstance(event, ev.ConsentWithdrawn):
             raise Refused("NOT_A_WITHDRAWAL", "only withdrawals come here directly")

@@ -16,6 +16,7 @@ from domain.trail.merkle import check_inclusion, leaf
 from domain.trail.proof import Proof
 from domain.trail.statement import ZEROS, actor_id, disclosure_stream, signed_bytes
 from domain.vocabulary import Seat
+from services.custodian.registry import REGISTRY, Facts
 from services.custodian.stream import Stream
 from services.custodian.trail import SeenTrail, Tree
 
@@ -55,9 +56,8 @@ class Disclosures:
         TRAIL_BEHIND or QUORUM_PENDING: ask again. `Malformed` or `NotAuthentic`:
         the proof is none.
         """
-        tree, head = self._head(proof, disclosure_stream(case_id), at_least)
-        if (stream.length, stream.head) != head[:2]:
-            raise NotAuthentic("BAD_CHAIN", "the entries are not the whole stream")
+        ends = stream.length, stream.head
+        tree = self._tree(proof, disclosure_stream(case_id), ends, at_least)
         given = {
             (seat, event): one
             for event in events
@@ -71,8 +71,19 @@ class Disclosures:
         masks = {place: one.mask for place, one in given.items()}
         return Shown(tree.checkpoint.size, tree.witnessed, masks)
 
-    def _head(self, proof: HeadProof, stream: bytes, at_least: int) -> tuple[Tree, Head]:
-        """Return the tree of a proof, and the head that the stream has in it."""
+    def check_facts(self, read: Facts, since: int, proof: HeadProof, at_least: int) -> None:
+        """Raise what `shown` raises unless these are all facts of the registry in the trail.
+
+        Where the first `since` stand was checked before, in a tree that this one continues.
+        """
+        tree = self._tree(proof, REGISTRY, (read.length, read.head), at_least)
+        for fact in read.facts[since:]:
+            tree.check_entry(fact.leaf, fact.at)
+
+    def _tree(
+        self, proof: HeadProof, stream: bytes, ends: tuple[int, bytes], at_least: int
+    ) -> Tree:
+        """Return the tree of a proof, in which the stream has this length and head."""
         held = Proof.decode(proof.proof.encode())
         tree = self._trail.open(held.checkpoint)
         if tree.checkpoint.size < at_least:
@@ -87,7 +98,9 @@ class Disclosures:
         if mapped.key != stream_key(stream):
             raise NotAuthentic("BAD_MAP_PROOF", "the proof is about another stream")
         mapped.check(epoch.map_root)
-        return tree, mapped.head or Head(0, ZEROS, 0)
+        if ends != (mapped.head or Head(0, ZEROS, 0))[:2]:
+            raise NotAuthentic("BAD_CHAIN", "the entries are not the whole stream")
+        return tree
 
     def _check_disclosure(self, entry: Entry) -> None:
         """Raise `NotAuthentic` DISCLOSURE_SIGNATURE unless the notary has signed it."""

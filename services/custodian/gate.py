@@ -12,12 +12,14 @@ from typing import Protocol
 
 from domain.custody import DisclosureLink
 from domain.errors import HubError, Malformed, NotAuthentic, Unavailable
-from domain.notary import HeadProof
+from domain.events import REGISTRY_STREAM
+from domain.notary import HeadProof, StreamProof
 from domain.trail.proof import Proof
 from services.custodian.checkpoints import Checkpoints
 from services.custodian.custodian import Custodian
 from services.custodian.disclosures import Disclosures, Shown
 from services.custodian.pace import Pace
+from services.custodian.registry import Facts
 from services.custodian.stream import Stream
 from services.custodian.streams import Streams
 from services.custodian.tiles import Tiles
@@ -64,7 +66,10 @@ class Gate:
         self._pace = Pace()
         self._waits_for = ""
         self._published = b""
-        self._streams = Streams()
+        self._streams = Streams(Stream())
+        self._facts = Streams(Facts())
+        self._placed = 0
+        """Facts of which it was checked that they stand where they are said to."""
         self._size = checkpoints.size
 
     async def run(self) -> None:
@@ -76,6 +81,8 @@ class Gate:
             except HubError as e:
                 if away != e.code:
                     log.warning("nothing new is released: %s", e)
+                if isinstance(e, (NotAuthentic, Malformed)):
+                    self._metrics.bad_proof()
                 away = e.code
                 await asyncio.sleep(backoff)
                 backoff = min(2 * backoff, LAST_BACKOFF)
@@ -93,6 +100,8 @@ class Gate:
             return False
         await self._look()
         due = self._pace.due(self._size, time.monotonic())
+        if due:
+            await self._check_registry()
         asked = due[:AT_ONCE]
         for case_id in asked:
             self._pace.asked(case_id, self._size, time.monotonic())
@@ -111,23 +120,37 @@ class Gate:
 
     async def _look(self) -> None:
         """Take the published checkpoint if it is another."""
-        try:
-            self._begun_anew()
-            note = await self._link.file("checkpoint")
-            if note is None:
-                raise Unavailable("TRAIL_EMPTY", "no checkpoint is published yet")
-            if note != self._published:
-                tree = await self.checkpoints.open(note)
-                self._published, self._size = note, tree.checkpoint.size
-        except (NotAuthentic, Malformed):
-            self._metrics.bad_proof()
-            raise
+        self._begun_anew()
+        note = await self._link.file("checkpoint")
+        if note is None:
+            raise Unavailable("TRAIL_EMPTY", "no checkpoint is published yet")
+        if note != self._published:
+            tree = await self.checkpoints.open(note)
+            self._published, self._size = note, tree.checkpoint.size
+
+    async def _check_registry(self) -> None:
+        """Compare the registry's facts in the trail with those of the hub, before a release."""
+        at_least, check = self.checkpoints.size, self._disclosures.check_facts
+
+        async def proven(read: Facts, proof: HeadProof) -> Facts:
+            await self.checkpoints.open(Proof.decode(proof.proof.encode()).checkpoint)
+            await self._tiles.having(lambda: check(read, self._placed, proof, at_least))
+            return read
+
+        async def ask(_: str, after: int) -> StreamProof:
+            return await self._link.registry(after)
+
+        read = await self._facts.proven(REGISTRY_STREAM, ask, proven)
+        self._placed = len(read.facts)
+        self._custodian.show_registry(read.facts)
 
     def _begun_anew(self) -> bool:
         """Return whether somebody has decided to follow another log; `NotAuthentic` SPLIT_VIEW."""
         anew = self.checkpoints.resume()
         if anew:
             self._streams.forget()
+            self._facts.forget()
+            self._placed = 0
             self._published = b""
         return anew
 

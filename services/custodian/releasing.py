@@ -23,7 +23,8 @@ from domain.sealing import (
 from domain.secret import Secret
 from domain.vocabulary import Category, Seat
 from services.custodian.following import FollowedCases
-from services.directory import Directory, fingerprint
+from services.custodian.registry import ShownRegistry
+from services.directory import fingerprint
 
 KeyName = tuple[int, int]
 """(category number, epoch)."""
@@ -34,11 +35,11 @@ class Due:
     """What consent lets one recipient have of one writer's keys now."""
 
     names: set[KeyName] = field(default_factory=set)
-    """Keys whose disclosure is proven: these may be released."""
+    """Keys whose disclosure is proven, and who they are for: these may be released."""
     bases: set[str] = field(default_factory=set)
     """Ids of the acts and codes of the laws that it rests on."""
     waiting: set[KeyName] = field(default_factory=set)
-    """Keys that wait for the proof of their disclosure."""
+    """Keys that wait for the proof of their disclosure, or of the recipient's opening key."""
 
 
 Allowed = Mapping[tuple[Seat, KeyOfCase], frozenset[str]]
@@ -66,18 +67,18 @@ class Releasing:
         shreds: ShredKeys,
         sealing: Sealing,
         signing: Signing,
-        directory: Directory,
+        registry: ShownRegistry,
         cases: FollowedCases,
         world: World,
         clock: Callable[[], int],
     ) -> None:
-        """Take `world` for the policy; its registry is the checked `directory`'s."""
+        """Take `world` for the policy; its registry is the checked one."""
         self._me = identity
         self._custody = custody
         self._shreds = shreds
         self._sealing = sealing
         self._signing = signing
-        self._directory = directory
+        self._registry = registry
         self._cases = cases
         self._world = world
         self._clock = clock
@@ -106,14 +107,14 @@ class Releasing:
     ) -> Mapping[tuple[str, str], Due]:
         """Return (recipient, writer) -> the keys that the recipient may have, or waits for."""
         held = {(k.writer, k.category, k.epoch) for k in self._custody.held(case_id)}
-        shown = {(p.seat, p.key) for p in proven}
+        shown, now = {(p.seat, p.key) for p in proven}, self._clock()
         due: dict[tuple[str, str], Due] = {}
         for (seat, key), bases in allowed.items():
             writer, category, epoch = key
             if key not in held:
                 continue
             one = due.setdefault((seat.agency, writer), Due())
-            if (seat, key) in shown:
+            if (seat, key) in shown and self._registry.shows(seat.agency, now):
                 one.names.add((category, epoch))
                 one.bases.update(bases)
             else:
@@ -123,7 +124,7 @@ class Releasing:
         return due
 
     def _audience(self, case: Case) -> Audience:
-        world = replace(self._world, registry=self._directory.registry)
+        world = replace(self._world, registry=self._registry.directory.registry)
         return world.audience(case, self._clock())
 
     def _without_withdrawn(self, case: Case) -> Case:
@@ -141,7 +142,7 @@ class Releasing:
 
     def state(self, case_id: str, recipient: str, due: Due) -> bytes:
         """Return what a release is of: which keys, to which opening key, until when; or nothing."""
-        key = self._directory.registry.opening_key(recipient, self._clock())
+        key = self._registry.directory.registry.opening_key(recipient, self._clock())
         if not due.names or key is None:
             return b""
         listed = b"".join(bytes([c]) + e.to_bytes(4, "big") for c, e in sorted(due.names))
@@ -202,7 +203,7 @@ class Releasing:
 
     def _wrapped(self, facts: KeyRelease, keys: Sequence[DataKey]) -> Iterable[KeyRelease]:
         """Return the signed releases that carry `keys` to the recipient named in `facts`."""
-        registry = self._directory.registry
+        registry = self._registry.directory.registry
         opening_key = registry.opening_key(facts.recipient, facts.issued_at_ms)
         if opening_key is None:
             return

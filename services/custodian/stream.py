@@ -4,7 +4,7 @@ Of each event only the newest delivery to each seat is kept, and the entry that 
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple, Self
 
@@ -52,14 +52,11 @@ class Stream(NamedTuple):
         one that was signed; `Malformed` when there is nothing to read in them.
         """
         stream, lane = disclosure_stream(case_id), lane_of(case_id)
-        length, head, _, size = self
+        size = self.size
         given: dict[bytes, Mapping[Seat, Given]] = dict(self.given)
         own: dict[bytes, dict[Seat, Given]] = {}
         shared: dict[Seat, Seat] = {}
-        for item in entries:
-            entry = Entry.decode(item.entry)
-            if (entry.stream_seq, entry.stream_prev, entry.said.stream) != (length, head, stream):
-                raise NotAuthentic("BAD_CHAIN", f"entry {length} of the stream is another one")
+        for item, entry in chained(stream, self.length, self.head, entries):
             for agency, purpose, of_lane, seq, _, mask, event, _ in _deliveries(item.body, entry):
                 if of_lane != lane:
                     continue
@@ -73,8 +70,20 @@ class Stream(NamedTuple):
                     size += _OVERHEAD + len(item.entry) + names
                 if had is None or had.seq < seq:
                     seats[seat] = Given(seq, mask, item.index, item.entry)
-            length, head = length + 1, leaf(item.entry)
-        return self.__class__(length, head, given, size)
+        head = leaf(entries[-1].entry) if entries else self.head
+        return self.__class__(self.length + len(entries), head, given, size)
+
+
+def chained(
+    stream: bytes, length: int, head: bytes, entries: Iterable[Streamed]
+) -> Iterator[tuple[Streamed, Entry]]:
+    """Yield what follows in a stream of `length` and `head`; `NotAuthentic` BAD_CHAIN."""
+    for number, item in enumerate(entries, length):
+        entry = Entry.decode(item.entry)
+        if (entry.stream_seq, entry.stream_prev, entry.said.stream) != (number, head, stream):
+            raise NotAuthentic("BAD_CHAIN", f"entry {number} of the stream is another one")
+        yield item, entry
+        head = leaf(item.entry)
 
 
 def _deliveries(body: bytes, entry: Entry) -> Sequence[Delivery]:

@@ -1,78 +1,98 @@
-"""Reading cases' disclosure streams: what was proven of one is kept, and only what is new read."""
+"""Reading streams of the trail: what was proven of one is kept, and only what is new is read."""
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, Protocol, Self, TypeVar
 
 from domain.errors import Malformed, Unavailable
-from domain.notary import HeadProof, StreamProof
+from domain.notary import HeadProof, Streamed, StreamProof
 from domain.trail.heads import MapProof
-from services.custodian.stream import Stream
 
 MOST = 100_000
-"""Entries of one case's stream; a notary that has more of them to tell is not listened to."""
+"""Entries of one stream; a notary that has more of them to tell is not listened to."""
 MOST_BYTES = 128 << 20
 """Of all streams that are kept or being read: of events shown to seats, some 170,000."""
 Ask = Callable[[str, int], Awaitable[StreamProof]]
-"""(case id, number) -> the case's stream from that number on."""
+"""(name, number) -> the stream from that number on."""
+
+
+class Read(Protocol):
+    """A stream from its first entry on, as far as it was read; it never changes."""
+
+    @property
+    def length(self) -> int:
+        """How many entries were read."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes in memory, about."""
+        ...
+
+    def extended(self, name: str, entries: Sequence[Streamed]) -> Self:
+        """Return the stream with `entries` after its own; raises when they do not follow."""
+        ...
+
+
+S = TypeVar("S", bound=Read)
 T = TypeVar("T")
-Prove = Callable[[Stream, HeadProof], Awaitable[T]]
 
 
-class Streams:
-    """The streams of the cases that were asked about last."""
+class Streams(Generic[S]):
+    """The streams of one kind that were asked for last, by name: a case's by its id."""
 
-    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
-        """Hold `most_bytes` at most."""
+    def __init__(self, empty: S, most_bytes: int = MOST_BYTES) -> None:
+        """Begin each with `empty`; hold `most_bytes` at most."""
+        self._empty = empty
         self._most = most_bytes
-        self._kept: OrderedDict[str, Stream] = OrderedDict()
+        self._kept: OrderedDict[str, S] = OrderedDict()
         self._held = 0
         self._read: dict[str, int] = {}
-        """Case that is being read -> bytes of it so far."""
+        """What is being read -> bytes of it so far."""
         self._folding = asyncio.Lock()
 
-    async def proven(self, case_id: str, ask: Ask, prove: Prove[T]) -> T:
-        """Return what `prove` makes of the whole stream of a case, as the notary says it is.
+    async def proven(self, name: str, ask: Ask, prove: Callable[[S, HeadProof], Awaitable[T]]) -> T:
+        """Return what `prove` makes of a whole stream, as the notary says it is.
 
         Once that returns, the stream is kept and not asked for again. Raises what
-        `Stream.extended` raises, and `Malformed` STREAM_LENGTH when the notary says that there is
-        more than any case has, `Unavailable` STREAMS_HELD when the streams that are read at once
+        `extended` raises, and `Malformed` STREAM_LENGTH when the notary says that there is
+        more than any has, `Unavailable` STREAMS_HELD when the streams that are read at once
         are too large together.
         """
         try:
-            stream, proof = await self._whole(case_id, ask)
+            stream, proof = await self._whole(name, ask)
             found = await prove(stream, proof)
-            self._keep(case_id, stream)
+            self._keep(name, stream)
             return found
         finally:
-            self._read.pop(case_id, None)
+            self._read.pop(name, None)
 
     def forget(self) -> None:
-        """Read every case from its start again."""
+        """Read every stream from its start again."""
         self._kept.clear()
         self._held = 0
 
-    async def _whole(self, case_id: str, ask: Ask) -> tuple[Stream, HeadProof]:
-        stream = self._kept.get(case_id, Stream())
+    async def _whole(self, name: str, ask: Ask) -> tuple[S, HeadProof]:
+        stream = self._kept.get(name, self._empty)
         while True:
-            page = await ask(case_id, stream.length)
+            page = await ask(name, stream.length)
             length = _length_of(page)
             if max(length, stream.length + len(page.entries)) > MOST:
                 raise Malformed("STREAM_LENGTH", f"a stream has at most {MOST} entries")
             async with self._folding:  # one after the other: a page makes many deliveries
-                stream = await asyncio.to_thread(stream.extended, case_id, page.entries)
-            self._read[case_id] = stream.size
+                stream = await asyncio.to_thread(stream.extended, name, page.entries)
+            self._read[name] = stream.size
             self._make_room()
             if not page.entries or stream.length >= length:
                 return stream, page.head
 
-    def _keep(self, case_id: str, stream: Stream) -> None:
-        if before := self._kept.pop(case_id, None):
+    def _keep(self, name: str, stream: S) -> None:
+        if before := self._kept.pop(name, None):
             self._held -= before.size
-        self._kept[case_id] = stream
+        self._kept[name] = stream
         self._held += stream.size
-        del self._read[case_id]
+        del self._read[name]
         self._make_room()
 
     def _make_room(self) -> None:

@@ -15,8 +15,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from domain.errors import Malformed
+from domain.events import REGISTRY_STREAM
 from domain.notary import HeadProof, Receipt, SignedStatement, StreamProof, TrailFiles
-from domain.trail.statement import Kind, disclosure_stream
+from domain.trail.statement import Kind, disclosure_stream, stream_tag
 from domain.trail.tiles import WIDTH
 from services.http.auth import TokenIssuer
 from services.http.openapi import Endpoint, get, post
@@ -35,6 +36,7 @@ _HASHES = re.compile(rf"(?P<level>[0-9])/{_PLACE}")
 _BUNDLE = re.compile(_PLACE)
 _ANCHOR = re.compile(r"[1-9][0-9]{0,18}\.(?:checkpoint|tsr)")
 _ENTRIES = "entries/"
+_REGISTRY = stream_tag(REGISTRY_STREAM)
 _SIGNED = msgspec.json.Decoder(SignedStatement)
 _AFTER = {"after": "Number in the stream to begin with, 0 by default."}
 T = TypeVar("T")
@@ -72,6 +74,7 @@ def trail_endpoints(parts: TrailParts) -> list[Endpoint]:
         get("/trail/heads/{key}", face.head, HeadProof),
         get("/trail/disclosed/{stream}/{leaf}", face.disclosed, Receipt),
         get("/trail/disclosures/{case_id}", face.disclosures, StreamProof, query=_AFTER),
+        get("/trail/registry", face.registry, StreamProof, query=_AFTER),
         post("/trail/receipts", face.take_receipt, SignedStatement, dict[str, int]),
         post("/trail/challenges", face.take_challenge, SignedStatement, dict[str, int]),
     ]
@@ -151,13 +154,17 @@ class _Face:
 
     async def disclosures(self, request: Request) -> Response:
         """Return what was disclosed of a case, and that it is all; for the custodian."""
-        if self._parts.tokens.agency(request) != self._parts.custodian:
-            self._overseer(request)
+        self._custodian(request)
         try:
             stream = disclosure_stream(request.path_params["case_id"])
         except ValueError:
             raise Malformed("CASE_ID", "a case id is a UUID") from None
         return await self._proved(self._parts.proofs.stream, stream, _after(request))
+
+    async def registry(self, request: Request) -> Response:
+        """Return the registry's facts, and that it is all of them; for the custodian."""
+        self._custodian(request)
+        return await self._proved(self._parts.proofs.stream, _REGISTRY, _after(request))
 
     async def take_receipt(self, request: Request) -> Response:
         """Take a reader's RECEIPT of what its feed brought it."""
@@ -173,6 +180,11 @@ class _Face:
         signed = decoded(_SIGNED, await body_of(request, BODY_LIMIT))
         number = await asyncio.to_thread(self._parts.intake.take, kind, signed, agency)
         return json_response({"number": number})
+
+    def _custodian(self, request: Request) -> None:
+        """Let the custodian pass, and oversight."""
+        if self._parts.tokens.agency(request) != self._parts.custodian:
+            self._overseer(request)
 
     def _overseer(self, request: Request) -> None:
         self._parts.readers.check_overseer(self._parts.tokens.agency(request))

@@ -67,6 +67,7 @@ QUESTIONS: dict[str, tuple[Callable[[str], Any], Callable[[Any], Awaitable[objec
     "file": (lambda a: HttpTrailLink(a, *NAMED), lambda it: it.file("checkpoint")),
     "receipt": (lambda a: HttpTrailLink(a, *NAMED), lambda it: it.receipt(bytes(32), bytes(32))),
     "disclosures": (lambda a: HttpDisclosureLink(a, *NAMED), lambda it: it.disclosures("case", 0)),
+    "registry": (lambda a: HttpDisclosureLink(a, *NAMED), lambda it: it.registry(0)),
     "challenge": (lambda a: HttpChallengeLink(a, *NAMED), lambda it: it.challenge(SIGNED)),
     "token": (lambda a: AgencyTokens(a, *NAMED), lambda it: it.fetch()),
     "first token": (lambda a: HttpHubLink(a, *PROOF), lambda it: it.registry(0)),

@@ -98,6 +98,7 @@ def test_an_empty_custody_knows_nothing(custody: Custody) -> None:
     assert (custody.unwitnessed(), custody.waiting(), custody.waits(CASE)) == ({}, {}, None)
     assert custody.seen("log") is None
     assert list(custody.splits("log")) == []
+    assert custody.facts() == 0
 
 
 def test_what_was_followed_comes_back_as_it_was_and_in_order(custody: Custody) -> None:
@@ -273,10 +274,13 @@ def test_custody_opened_again_has_everything(reopen: Callable[[], SqliteCustody]
         first.wait(CASE, Waiting(5, 1))
         first.see("log", SeenLog(5, sha("root"), b"note", None))
         first.split("log", Split(b"note", b"another", 6))
+        first.show_facts(3)
+        first.show_facts(4)
     with closing(reopen()) as second:
         assert second.proven(CASE) == [proven()]
         assert second.waiting() == {CASE: Waiting(5, 1)}
         assert second.seen("log") == SeenLog(5, sha("root"), b"note", None)
+        assert second.facts() == 4
         assert second.splits("log") == [Split(b"note", b"another", 6)]
         assert second.position() == 10
         assert second.followed(CASE) == [followed("one", 1)]

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from adapters.notes import NoteVerifier
+from domain.events import REGISTRY_STREAM
 from domain.feed import lane_of
 from domain.notary import HeadProof, Streamed, StreamProof
 from domain.trail.deliveries import Delivery
@@ -13,6 +14,7 @@ from domain.trail.proof import Proof
 from domain.trail.quorum import NONE, Policy
 from domain.trail.statement import disclosure_stream
 from services.custodian.disclosures import Disclosures, Shown
+from services.custodian.registry import REGISTRY, Fact, Facts
 from services.custodian.stream import Stream
 from services.custodian.streams import Streams
 from services.custodian.trail import SeenTrail
@@ -29,7 +31,9 @@ class Told(SignedTrail):
     """A trail whose every answer is under the newest EPOCH, which it ends with."""
 
     def page(self, case_id: str, after: int = 0, most: int = 1_000) -> StreamProof:
-        stream = disclosure_stream(case_id)
+        return self.stream(disclosure_stream(case_id), after, most)
+
+    def stream(self, stream: bytes, after: int = 0, most: int = 1_000) -> StreamProof:
         found = [
             Streamed(index=i, entry=data, body=body)
             for i, (data, body) in enumerate(self.leaves)
@@ -54,9 +58,10 @@ class Told(SignedTrail):
 class Custodian:
     """Pins the log alone and asks it about one case; what the notary says can be changed."""
 
-    def __init__(self, told: Told, streams: Streams | None = None) -> None:
+    def __init__(self, told: Told, streams: Streams[Stream] | None = None) -> None:
         self.told = told
-        self.streams = streams or Streams()
+        self.streams = streams or Streams(Stream())
+        self._facts = Streams(Facts())
         self.asked: list[int] = []
         """From which numbers on."""
         self.pages: Sequence[StreamProof] = ()
@@ -72,6 +77,16 @@ class Custodian:
             return self._disclosures.shown(case_id, stream, proof, events, 0)
 
         return await self.streams.proven(case_id, self._ask, proven)
+
+    async def facts(self) -> tuple[Fact, ...]:
+        async def proven(read: Facts, proof: HeadProof) -> tuple[Fact, ...]:
+            self._disclosures.check_facts(read, 0, proof, 0)
+            return read.facts
+
+        async def ask(_: str, after: int) -> StreamProof:
+            return self.told.stream(REGISTRY, after)
+
+        return await self._facts.proven(REGISTRY_STREAM, ask, proven)
 
     async def _ask(self, case_id: str, after: int) -> StreamProof:
         self.asked.append(after)

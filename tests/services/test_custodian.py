@@ -105,7 +105,8 @@ async def test_nothing_is_released_for_a_case_with_a_gap_in_its_numbers(world: W
         Parts(replace(world.parts.settings, data=world.parts.settings.data / "blind")),
         *("http://127.0.0.1:1",) * 3,
     ).custodian
-    fresh._directory = world.mechanism.custodian.custodian.directory  # noqa: SLF001 - same registrars
+    known = world.mechanism.custodian.custodian._registry  # noqa: SLF001 - of the same registrars
+    fresh._registry.directory = known.directory  # noqa: SLF001
     fresh.follow(FollowedPage(items=tuple(without), position=position))
     assert case in fresh.gaps
     others = {i.case_id for i in items} - {case}

@@ -193,7 +193,7 @@ async def test_the_case_that_was_not_asked_about_for_longest_makes_room() -> Non
     for case in cases:
         trail.disclose(*FIRST, case_id=case)
     trail.epoch()
-    custodian = Custodian(trail, Streams(2 * sized(*FIRST)))
+    custodian = Custodian(trail, Streams(Stream(), 2 * sized(*FIRST)))
     for case in (cases[0], cases[1], cases[0], cases[2]):
         await custodian.shown(EVENTS, case)
     custodian.asked = []
@@ -204,7 +204,9 @@ async def test_the_case_that_was_not_asked_about_for_longest_makes_room() -> Non
 
 async def test_a_stream_that_is_larger_than_all_that_is_held_is_not_read_to_its_end() -> None:
     trail = told(*([given(sha(str(n)), AGENCIES[0], n)] for n in range(1, 40)))
-    custodian = Custodian(trail, Streams(sized(*(given(e, AGENCIES[0], 1) for e in EVENTS))))
+    custodian = Custodian(
+        trail, Streams(Stream(), sized(*(given(e, AGENCIES[0], 1) for e in EVENTS)))
+    )
     custodian.pages = [trail.page(CASE, n, most=4) for n in range(0, 40, 4)]
     with pytest.raises(Unavailable, match="STREAMS_HELD"):
         await custodian.shown(EVENTS)
@@ -212,7 +214,7 @@ async def test_a_stream_that_is_larger_than_all_that_is_held_is_not_read_to_its_
 
 
 async def test_what_was_held_while_it_was_read_in_vain_is_let_go() -> None:
-    custodian = Custodian(told(FIRST, SECOND), Streams(sized(*FIRST, *SECOND)))
+    custodian = Custodian(told(FIRST, SECOND), Streams(Stream(), sized(*FIRST, *SECOND)))
     page = custodian.told.page(CASE)
     for _ in range(3):
         custodian.pages = [replace(page, entries=page.entries[:1]), replace(page, entries=())]
@@ -242,7 +244,7 @@ async def test_of_a_case_of_which_nothing_was_disclosed_nothing_is_shown() -> No
 
 async def test_seats_with_names_that_no_agency_has_are_counted_by_their_bytes() -> None:
     long = [given(sha(str(n)), f"{n}" + "x" * 60_000, 1) for n in range(1, 9)]
-    custodian = Custodian(told(*([one] for one in long)), Streams(100_000))
+    custodian = Custodian(told(*([one] for one in long)), Streams(Stream(), 100_000))
     with pytest.raises(Unavailable, match="STREAMS_HELD"):
         await custodian.shown(EVENTS)
 

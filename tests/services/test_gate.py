@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import pytest_asyncio
 
+from domain.agency import Registry
 from domain.custody import DisclosureLink
 from domain.errors import Unavailable
 from domain.notary import Streamed, StreamProof
@@ -36,11 +37,15 @@ class Between:
         """Case -> from which numbers on its stream was asked for."""
         self.instead: Callable[[str], str] = str
         self.says: Callable[[StreamProof], StreamProof] = lambda page: page
+        self.facts: Callable[[StreamProof], StreamProof] = lambda page: page
 
     async def file(self, path: str) -> bytes | None:
         if self.away:
             raise Unavailable("PEER_AWAY", "cut off by the test")
         return await self.link.file(path)
+
+    async def registry(self, after: int) -> StreamProof:
+        return self.facts(await self.link.registry(after))
 
     async def disclosures(self, case_id: str, after: int) -> StreamProof:
         self.asked.append(case_id)
@@ -259,3 +264,31 @@ async def test_what_was_seen_of_the_log_is_kept(world: World) -> None:
     assert seen is not None
     assert seen.quorum_ms is not None
     assert {p.size <= seen.size for p in custody.proven(case)} == {True}
+
+
+async def test_while_the_trail_does_not_show_the_registry_nothing_is_released(
+    world: World, between: Between, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad = metric(world, "nrm_custodian_bad_proofs_total")
+    known = world.mechanism.custodian.custodian._registry._digests  # noqa: SLF001
+    true_one, known[0] = known[0], sha("a fact that the hub sends to the custodian alone")
+    case, _ = await consented(world)
+    await true(lambda: metric(world, "nrm_custodian_bad_proofs_total") > bad)
+    assert "REGISTRY_DIFFERS" in caplog.text
+    assert (released(world, SHELTER, case), case in between.asked) == ([], False)
+    known[0] = true_one
+    await true(lambda: released(world, SHELTER, case))
+
+
+async def test_a_key_whose_recipient_the_trail_does_not_show_waits(
+    world: World, between: Between
+) -> None:
+    """Given a proof of the disclosure, when the opening key is not proven, the release waits."""
+    custodian = world.mechanism.custodian.custodian
+    known, between.away = custodian._registry, True  # noqa: SLF001
+    whole, known._shown = known._shown, Registry()  # noqa: SLF001
+    case, _ = await consented(world)
+    custodian.prove({case: shown(SEAT, key_event(world, case), Category.IDENTITY.bit)})
+    assert (released(world, SHELTER, case), case in custodian.waiting) == ([], True)
+    known._shown, between.away = whole, False  # noqa: SLF001
+    await true(lambda: released(world, SHELTER, case))

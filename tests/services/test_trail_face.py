@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from adapters.notes import NoteVerifier
+from domain.events import REGISTRY_STREAM
 from domain.feed import LANES
 from domain.notary import HeadProof, Receipt, StreamProof
 from domain.trail.deliveries import RECEIPT_SCHEMA, Delivery, deliveries_of, receipt_body
@@ -230,6 +231,23 @@ async def test_the_custodian_gets_all_that_was_disclosed_of_a_case_proven(world:
     assert SHELTER in {d.agency for d in found}
     assert await Client(world, SHELTER).status(f"disclosures/{case}") == 403
     assert await Client(world, CUSTODIAN).status("disclosures/no-case") == 400
+
+
+async def test_the_custodian_gets_all_facts_of_the_registry_proven(world: World) -> None:
+    await published(world)
+    status, answer, _ = await Client(world, CUSTODIAN).get("registry")
+    found = msgspec.json.decode(answer, type=StreamProof)
+    stream = stream_tag(REGISTRY_STREAM)
+    head = proven(world, found.head, stream_key(stream)).head
+    assert head is not None
+    assert (status, head.length) == (200, len(found.entries))
+    assert head.head == leaf(found.entries[-1].entry)
+    facts = world.mechanism.hub.store.read_case(REGISTRY_STREAM)
+    accepted = [e for e in map(Entry.decode, (s.entry for s in found.entries)) if not e.code]
+    assert [e.statement for e in accepted] == [fact.statement for fact in facts]
+    _, rest, _ = await Client(world, CUSTODIAN).get(f"registry?after={head.length - 1}")
+    assert msgspec.json.decode(rest, type=StreamProof).entries == found.entries[-1:]
+    assert await Client(world, SHELTER).status("registry") == 403
 
 
 class Reader:
