@@ -72,6 +72,12 @@ class FileKeystore:
                 self._make(passphrase, cost or Cost())
             self._aead = self._unlock(passphrase)
 
+    @staticmethod
+    def holds(directory: Path, name: str) -> bool:
+        """Return whether a secret called `name` lies in a directory; nothing is made or opened."""
+        with _io():
+            return (directory / _file_name(name)).is_file()
+
     def get(self, name: str) -> Secret:
         """Return the secret called `name`."""
         file = self._directory / _file_name(name)

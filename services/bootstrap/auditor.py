@@ -49,7 +49,10 @@ def agency_token(parts: Parts, agency: str, where: str) -> Callable[[], str]:
 
 
 def agency_keys(parts: Parts, agency: str) -> tuple[bytes, Secret]:
-    """Return an agency's public signing key and its seed; `Malformed` AGENCY_KEYS."""
+    """Return an agency's public signing key and its seed; `Malformed` AGENCY_KEYS.
+
+    None are made: keys that nobody registered would prove nothing.
+    """
     try:
         if not parts.has_keys(agency):
             raise Malformed("AGENCY_KEYS", "say --as with an agency whose keys lie in --data")

@@ -145,12 +145,10 @@ class Parts:
     def _pinned(self, part: str, name: str) -> Secret:
         keys, pin = self.settings.data / part / "keys", PINS[part][name]
         pinned = self.trust.pins.get(pin)
-        if keys.is_dir() and any(keys.iterdir()):  # opening an empty one would begin a keystore
-            keystore = self.keystore(part)
-            if name in keystore.names():
-                found = keystore.get(name)
-                if self._shared(name, found) == pinned:
-                    return found
+        if FileKeystore.holds(keys, name):  # opening an empty one would begin a keystore
+            found = self.keystore(part).get(name)
+            if self._shared(name, found) == pinned:
+                return found
         message = (
             f"{keys} has not the key that trust.json pins as {pin}: restore it from its backup,"
             " or the bodies pin a new one together (docs/runbook.md)"
@@ -176,7 +174,11 @@ class Parts:
 
     def has_keys(self, agency: str) -> bool:
         """Return whether the agency's keys lie here, so that its gateway can run here."""
-        return (self.settings.data / "gateways" / agency / "keys").is_dir()
+        return FileKeystore.holds(self.settings.data / "gateways" / agency / "keys", _SIGNING)
+
+    def has_token(self, agency: str) -> bool:
+        """Return whether the token of the agency's gateway lies here."""
+        return (self.settings.data / "gateways" / agency / "token").is_file()
 
     @property
     def names(self) -> Names:

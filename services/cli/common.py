@@ -39,7 +39,11 @@ async def with_gateway(data: Path, agency: str, ask: Any) -> Any:
     if agency not in addresses:
         known = ", ".join(addresses)
         raise Malformed("AGENCY_UNKNOWN", f"say --as with one of: {known}")
-    link = gateway_link(parts_of(data), agency, addresses[agency])
+    parts = parts_of(data)
+    if not parts.has_token(agency):  # one that is made here opens no gateway
+        message = f"the token of the gateway of {agency} does not lie in {data}"
+        raise Malformed("AGENCY_TOKEN", message)
+    link = gateway_link(parts, agency, addresses[agency])
     try:
         return await ask(link)
     finally:

@@ -75,6 +75,14 @@ def test_a_missing_secret_is_refused(directory: Path) -> None:
     assert refusal.value.code == "NO_SECRET"
 
 
+def test_whether_a_secret_lies_there_is_told_without_making_a_keystore(directory: Path) -> None:
+    assert not FileKeystore.holds(directory, "signing")
+    assert not directory.exists()
+    opened(directory).create("signing")
+    assert FileKeystore.holds(directory, "signing")
+    assert not FileKeystore.holds(directory, "opening")
+
+
 def test_a_created_secret_is_random_kept_and_never_overwritten(directory: Path) -> None:
     keystore = opened(directory)
     made = keystore.create("signing", 48)

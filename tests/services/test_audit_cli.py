@@ -165,6 +165,33 @@ def test_an_address_that_does_not_answer_exits_with_3() -> None:
     assert done.stderr.startswith("failed: SOURCE_AWAY: ")
 
 
+@pytest.mark.parametrize("lies", [(), ("keys",), ("keys", "keys/opening.secret")])
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("audit verify {address}", "AGENCY_KEYS"),
+        ("audit case {address} {case}", "AGENCY_KEYS"),
+        ("audit challenge {address} {case}", "AGENCY_KEYS"),
+        ("case list", "AGENCY_TOKEN"),
+        ("trail status", "NO_GATEWAY"),
+    ],
+)
+def test_a_command_for_an_agency_makes_no_keys(
+    words: str, code: str, lies: tuple[str, ...], tmp_path: Path
+) -> None:
+    own = tmp_path / "gateways" / "refuge"
+    own.mkdir(parents=True)
+    for path in lies:
+        (own / path).touch() if "." in path else (own / path).mkdir()
+    (tmp_path / "addresses.json").write_text('{"gateways": {"refuge": "http://127.0.0.1:9"}}')
+    before = sorted(tmp_path.rglob("*"))
+    asked = words.format(address="http://127.0.0.1:9/trail", case=CASE).split()
+    done = CliRunner().invoke(app, [*asked, "--as", "refuge", "--data", str(tmp_path)])
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.partition(": ")[2].startswith(f"{code}: ")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 @pytest.mark.parametrize("command", ["verify", "case"])
 def test_the_page_for_auditors_shows_what_is_printed(
     command: str, monkeypatch: pytest.MonkeyPatch
