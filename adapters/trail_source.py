@@ -1,16 +1,21 @@
 """A trail's files for an auditor: from a folder, or over HTTP with a bearer token."""
 
 import http.client
+import io
 import os
+import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from adapters.http_peer import Link
 from domain.errors import Malformed, NotAuthentic, Refused, Unavailable
 
 ANSWER_SECONDS = 30.0
+SLOWEST = 10_000
+"""Bytes of an answer a second: of one that comes slower, `ANSWER_SECONDS` later no more is read."""
 _OK, _UNAUTHORIZED, _FORBIDDEN, _MISSING, _GONE = 200, 401, 403, 404, 410
 
 
@@ -72,6 +77,7 @@ class HttpSource:
         secure, host, port, path = address_of(address)
         kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
         self._connection = kind(host, port, timeout=ANSWER_SECONDS)
+        self._connection.response_class = _PacedResponse
         self._prefix = path.rstrip("/")
         self._token = token
         self._headers: dict[str, str] | None = None
@@ -110,12 +116,12 @@ class HttpSource:
             self._connection.close()  # it was kept open for too long; asking twice does no harm
         except OSError as e:
             self._connection.close()
-            raise self._away(path, "did not answer") from e
+            raise self._silent(path, e) from e
         try:
             return self._asked(path, most)
         except (http.client.HTTPException, OSError) as e:
             self._connection.close()
-            raise self._away(path, "did not answer") from e
+            raise self._silent(path, e) from e
 
     def _asked(self, path: str, most: int) -> tuple[int, bytes]:
         if self._headers is None:
@@ -130,8 +136,57 @@ class HttpSource:
             self._connection.close()
         return response.status, data
 
+    def _silent(self, path: str, why: Exception) -> Unavailable:
+        slow = isinstance(why, TimeoutError)
+        return self._away(path, "was too slow" if slow else "did not answer")
+
     def _away(self, path: str, what: str) -> Unavailable:
         return Unavailable("SOURCE_AWAY", f"{self.name} {what} for {path}; retry later")
+
+
+class Paced(io.RawIOBase):
+    """An answer as it comes; TimeoutError when it is slower than `SLOWEST` for too long.
+
+    A timeout of the socket alone bounds each wait, not how often somebody lets us wait.
+    """
+
+    def __init__(
+        self,
+        raw: io.RawIOBase,
+        wait: Callable[[float], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Read from `raw`; `wait` sets how many seconds its next wait may take."""
+        self._raw = raw
+        self._wait = wait
+        self._clock = clock
+        self._until = clock() + ANSWER_SECONDS
+
+    def readable(self) -> bool:
+        """Say that it can be read."""
+        return True
+
+    def readinto(self, into: Any) -> int | None:
+        """Read what has come."""
+        left = self._until - self._clock()
+        if left <= 0:
+            raise TimeoutError
+        self._wait(min(left, ANSWER_SECONDS))
+        came = self._raw.readinto(into)
+        self._wait(ANSWER_SECONDS)
+        self._until += (came or 0) / SLOWEST
+        return came
+
+    def close(self) -> None:
+        """Close what it reads from."""
+        self._raw.close()
+        super().close()
+
+
+class _PacedResponse(http.client.HTTPResponse):
+    def __init__(self, sock: socket.socket, *words: Any, **named: Any) -> None:
+        super().__init__(sock, *words, **named)
+        self.fp = io.BufferedReader(Paced(self.fp.detach(), sock.settimeout))
 
 
 def _bounded(data: bytes, path: str, most: int) -> bytes:

@@ -2,15 +2,17 @@
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import RawIOBase
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
-from adapters.trail_source import FolderSource, HttpSource
+from adapters.trail_source import ANSWER_SECONDS, SLOWEST, FolderSource, HttpSource, Paced
 from domain.errors import Malformed, NotAuthentic, Refused, Unavailable
 from services.auditor.verifying import verify
 from services.trail.source import Source
@@ -45,7 +47,12 @@ class Folder(BaseHTTPRequestHandler):
 
 @contextmanager
 def served(folder: Path, token: str = "") -> Iterator[str]:
-    handler = type("Handler", (Folder,), {"root": folder, "token": token})
+    with serving(type("Handler", (Folder,), {"root": folder, "token": token})) as address:
+        yield address
+
+
+@contextmanager
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -109,6 +116,48 @@ def test_an_answer_that_is_cut_off_is_no_file(folder: Path) -> None:
     away = pytest.raises(Unavailable, match=r"^SOURCE_AWAY: ")
     with served(folder) as address, http(address) as source, away:
         source.read("cut", 100)
+
+
+class Dripping(BaseHTTPRequestHandler):
+    """Answers byte by byte without an end, in the head or in the body."""
+
+    def do_GET(self) -> None:
+        head = b"HTTP/1.1 200 OK\r\nX-Long: "
+        if self.path.endswith("body"):
+            head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"
+        with suppress(ConnectionError):
+            self.wfile.write(head)
+            while True:
+                self.wfile.write(b".")
+                time.sleep(0.01)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.mark.parametrize("path", ["head", "body"])
+def test_a_server_that_drips_holds_nobody(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapters.trail_source.ANSWER_SECONDS", 0.2)
+    away = pytest.raises(Unavailable, match=r"^SOURCE_AWAY: .* was too slow for ")
+    with serving(Dripping) as address, http(address) as source, away:
+        source.read(path, 1_000_000)
+
+
+@pytest.mark.parametrize(("a_second", "bears"), [(SLOWEST, True), (SLOWEST // 2, False)])
+def test_what_comes_fast_enough_is_waited_for_however_long(a_second: int, *, bears: bool) -> None:
+    seconds = 0
+
+    class Coming(RawIOBase):
+        def readinto(self, into: Any) -> int:
+            nonlocal seconds
+            seconds += 1
+            return a_second
+
+    paced = Paced(Coming(), lambda wait: None, lambda: seconds)
+    with nullcontext() if bears else pytest.raises(TimeoutError):
+        for _ in range(1_000):
+            paced.readinto(bytearray())
+    assert bears or seconds == 2 * ANSWER_SECONDS
 
 
 def test_a_token_that_has_run_out_is_asked_for_again(folder: Path) -> None:
