@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from domain.errors import Corrupt
@@ -23,9 +23,13 @@ from domain.vocabulary import Seat
 
 MOST = 5_000
 """Feed entries of one round at most; the next round goes on from there."""
+BODY_BYTES = 1 << 20
+"""Of a DISCLOSURE, about; the answers in which a custodian gets it hold a few of them."""
 KNOWN = 25_000
 """Digests of statements that are kept, up to twice as many: feeds mostly show what was just
 recorded."""
+_FIXED = 100
+"""Bytes of a delivery without its basis, about."""
 Sign = Callable[[bytes], bytes]
 Count = Callable[[Seat, int], int]
 """(seat, lane) -> deliveries that the trail has."""
@@ -85,7 +89,7 @@ class Disclosing:
     def disclose(
         self, position: int, count: Count, seq: int, prev: bytes
     ) -> tuple[list[Disclosed], bool]:
-        """Return a DISCLOSURE for each case with news, and whether there is more of it.
+        """Return DISCLOSUREs for each case with news, mostly one, and whether there is more of it.
 
         Nothing is disclosed beyond what was noted, nor before the trail has the event at
         `position` that the store then had as its newest: so what brought it about comes first,
@@ -103,9 +107,10 @@ class Disclosing:
             by_case[entry.case_id].append(_delivery(entry, digests[entry.position]))
         made = []
         for case_id, deliveries in by_case.items():
-            one = self._made(case_id, deliveries, seq, prev)
-            made.append(one)
-            seq, prev = seq + 1, digest(one.statement)
+            for part in _parts(deliveries):
+                one = self._made(case_id, part, seq, prev)
+                made.append(one)
+                seq, prev = seq + 1, digest(one.statement)
         return made, more
 
     def _news(self, heads: Heads, count: Count) -> tuple[list[FeedEntry], bool]:
@@ -164,6 +169,17 @@ class Disclosing:
             seen_root=EMPTY_ROOT,
         ).encode()
         return Disclosed(statement, self._sign(signed_bytes(statement)), body)
+
+
+def _parts(deliveries: Sequence[Delivery]) -> Iterator[Sequence[Delivery]]:
+    """Yield them in their order, in parts of which each makes a body of about `BODY_BYTES`."""
+    first, size = 0, 0
+    for at, delivery in enumerate(deliveries):
+        if size > BODY_BYTES:
+            yield deliveries[first:at]
+            first, size = at, 0
+        size += _FIXED + len(delivery.basis)
+    yield deliveries[first:]
 
 
 def _delivery(entry: FeedEntry, event: bytes) -> Delivery:

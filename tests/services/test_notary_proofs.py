@@ -12,7 +12,7 @@ from domain.trail.statement import digest, disclosure_stream
 from domain.vocabulary import Seat
 from services.custodian.stream import Stream
 from services.http.problems import json_response
-from services.notary import proofs
+from services.notary import disclosing, proofs
 from services.notary.proofs import ENTRIES, PAGE_BYTES
 from tests.builders import uid
 from tests.services.notary_world import NotaryWorld
@@ -46,9 +46,10 @@ def pages(world: NotaryWorld) -> list[StreamProof]:
 
 
 def test_a_case_whose_bodies_are_larger_than_a_page_is_read_page_by_page(
-    world: NotaryWorld,
+    world: NotaryWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Such as after a withdrawal in a case of many events: each is disclosed anew at once."""
+    monkeypatch.setattr(disclosing, "BODY_BYTES", 2 * PAGE_BYTES)
     sizes = (30, 30, 100, 30, 30)
     events = [event for size in sizes for event in disclosed(world, *[BASIS] * size)]
     found, stream = pages(world), Stream()

@@ -111,6 +111,19 @@ def test_what_was_disclosed_is_one_signed_entry_a_case_and_round(world: NotaryWo
     assert check.has_fed(tree, {e.seat: [f for f in fed if f.seat == e.seat] for e in fed})
 
 
+def test_what_one_entry_cannot_hold_of_a_case_is_told_in_several(world: NotaryWorld) -> None:
+    acting, many_acts = world.acting, " ".join(uid(f"act {n}") for n in range(1_500))
+    (position,) = acting.record(acting.event())
+    fed = [acting.feed("gb-shelter", position, basis=many_acts) for _ in range(50)]
+    world.published()
+    bodies = [e.body for e in world.proofs.stream(disclosure_stream(uid("case")), 0).entries]
+    assert len(bodies) > 1
+    assert max(map(len, bodies)) < disclosing.BODY_BYTES + 2 * len(many_acts)
+    tree = check.published(world.folder / "trail", world.policy)
+    assert check.has_fed(tree, {fed[0].seat: fed})
+    assert world.replayed().findings == []
+
+
 def test_what_a_feed_got_while_events_were_read_is_disclosed_after_what_brought_it_about(
     world: NotaryWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
