@@ -105,14 +105,21 @@ class GatewayTrail(Protocol):
         ...
 
     def decide(
-        self, number: int, decided: str, seen: Seen | None = None, anew: Lane | None = None
+        self,
+        number: int,
+        decided: str,
+        *,
+        seen: Seen | None = None,
+        anew: Lane | None = None,
+        adopt: Lane | None = None,
     ) -> None:
         """Note what was decided about an alarm.
 
         `seen` takes the place of the newest checkpoint, and every lane is to be proven under it.
         What arrived in the lane `anew` and is not proven is set aside, as evidence of the alarm,
-        and its seat's feed is read from the beginning. `Refused` NO_SUCH_ALARM when none of this
-        number waits for a decision.
+        and its seat's feed is read from the beginning. Of the lane `adopt` it is evidence too,
+        and the lane is to go on from what the trail has. `Refused` NO_SUCH_ALARM when none of
+        this number waits for a decision.
         """
         ...
 
@@ -146,6 +153,17 @@ class GatewayTrail(Protocol):
 
     def extend(self, lane: Lane, proven: Range) -> None:
         """Keep the range that is proven now."""
+        ...
+
+    def adopting(self) -> Sequence[Lane]:
+        """Return the lanes of which it was decided to go on from what the trail has."""
+        ...
+
+    def adopt(self, lane: Lane, theirs: Range, never: Sequence[int]) -> None:
+        """Go on from `theirs`, the trail's range; entries of the numbers `never` stay as they are.
+
+        Those are never confirmed: the trail has them otherwise.
+        """
         ...
 
     def open_lanes(self) -> Sequence[Lane]:

@@ -225,6 +225,8 @@ class HeadProof:
     """C2SP tlog-proof of the EPOCH entry."""
     map: str
     """`nrm-map-proof@v1` under the EPOCH's map root."""
+    nodes: tuple[bytes, ...] = ()
+    """Of a feed's lane: the nodes of the compact range over it, whose root the head is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,6 +31,12 @@ _TABLES = (
     "CREATE TABLE IF NOT EXISTS confirmations (seq INTEGER PRIMARY KEY, statement BLOB NOT NULL,"
     " signature BLOB NOT NULL, body BLOB)",
     "CREATE TABLE IF NOT EXISTS sent (seq INTEGER PRIMARY KEY)",
+    "CREATE TABLE IF NOT EXISTS adopting (purpose TEXT, lane INTEGER, PRIMARY KEY (purpose, lane))"
+    " WITHOUT ROWID",
+)
+_UNPROVEN = (
+    "FROM arrived WHERE purpose = ? AND lane = ? AND seq >"
+    " (SELECT size FROM lanes WHERE lanes.purpose = arrived.purpose AND lanes.lane = arrived.lane)"
 )
 _CATCH_UP = (
     "DELETE FROM places WHERE name LIKE 'feed %'",
@@ -91,7 +97,13 @@ class SqliteGatewayTrail:
         return {r["name"]: r["data"] for r in self._file.rows(sql, number)}
 
     def decide(
-        self, number: int, decided: str, seen: Seen | None = None, anew: Lane | None = None
+        self,
+        number: int,
+        decided: str,
+        *,
+        seen: Seen | None = None,
+        anew: Lane | None = None,
+        adopt: Lane | None = None,
     ) -> None:
         """Note what was decided about an alarm."""
         with transaction(self._file.durable) as db:
@@ -102,7 +114,11 @@ class SqliteGatewayTrail:
                 _see(db, seen)
                 db.execute("UPDATE lanes SET size = 0, nodes = x''")
             if anew is not None:
-                _set_aside(db, number, anew)
+                _keep_unproven(db, number, anew)
+                _set_aside(db, anew)
+            if adopt is not None:
+                _keep_unproven(db, number, adopt)
+                db.execute("INSERT OR IGNORE INTO adopting VALUES (?,?)", adopt)
 
     def unproven(self, after: int, limit: int) -> Sequence[Own]:
         """Return up to `limit` recorded actions without receipt, after a place in the outbox."""
@@ -173,6 +189,23 @@ class SqliteGatewayTrail:
         with transaction(self._file.open) as db:
             sql = "UPDATE lanes SET size = ?, nodes = ? WHERE purpose = ? AND lane = ?"
             db.execute(sql, (proven.size, b"".join(proven.nodes), *lane))
+
+    def adopting(self) -> Sequence[Lane]:
+        """Return the lanes of which it was decided to go on from what the trail has."""
+        return [Lane(*r) for r in self._file.rows("SELECT purpose, lane FROM adopting")]
+
+    def adopt(self, lane: Lane, theirs: Range, never: Sequence[int]) -> None:
+        """Go on from the trail's range; entries of the numbers `never` are not confirmed."""
+        with transaction(self._file.open) as db:
+            sql = (
+                "INSERT INTO lanes VALUES (?,?,?,?,?) ON CONFLICT (purpose, lane) DO UPDATE SET"
+                " newest = MAX(newest, excluded.newest), size = excluded.size,"
+                " nodes = excluded.nodes"
+            )
+            db.execute(sql, (*lane, theirs.size, theirs.size, b"".join(theirs.nodes)))
+            sql = "UPDATE arrived SET case_id = '' WHERE purpose = ? AND lane = ? AND seq = ?"
+            db.executemany(sql, [(*lane, seq) for seq in never])
+            db.execute("DELETE FROM adopting WHERE purpose = ? AND lane = ?", lane)
 
     def open_lanes(self) -> Sequence[Lane]:
         """Return the lanes with entries that no checkpoint has proven yet."""
@@ -272,16 +305,16 @@ def _see(db: sqlite3.Connection, seen: Seen) -> None:
     db.execute("INSERT OR REPLACE INTO seen VALUES (1,?,?,?)", seen)
 
 
-def _set_aside(db: sqlite3.Connection, number: int, lane: Lane) -> None:
-    unproven = (
-        "FROM arrived WHERE purpose = ? AND lane = ? AND seq >"
-        " (SELECT size FROM lanes WHERE lanes.purpose = arrived.purpose"
-        " AND lanes.lane = arrived.lane)"
-    )
-    found = db.execute(f"SELECT seq, leaf {unproven} ORDER BY seq", lane).fetchall()
+def _keep_unproven(db: sqlite3.Connection, number: int, lane: Lane) -> None:
+    """Keep what is not proven of a lane as evidence of an alarm."""
+    found = db.execute(f"SELECT seq, leaf {_UNPROVEN} ORDER BY seq", lane).fetchall()
     leaves = "".join(f"{seq} {leaf.hex()}\n" for seq, leaf in found)
-    db.execute("INSERT INTO evidence VALUES (?,'set-aside.leaves',?)", (number, leaves.encode()))
-    db.execute(f"DELETE {unproven}", lane)
+    db.execute("INSERT INTO evidence VALUES (?,'unproven.leaves',?)", (number, leaves.encode()))
+
+
+def _set_aside(db: sqlite3.Connection, lane: Lane) -> None:
+    """Have a lane read anew: forget what is not proven of it, and read its seat's feed again."""
+    db.execute(f"DELETE {_UNPROVEN}", lane)
     db.execute("UPDATE lanes SET newest = size WHERE purpose = ? AND lane = ?", lane)
     db.execute("DELETE FROM places WHERE name = ?", (f"feed {lane.purpose}",))
 

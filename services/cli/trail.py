@@ -47,7 +47,10 @@ def trail_accept(
     reason: Annotated[str, typer.Option(help="Why; this is kept.")],
     follow: Annotated[
         str,
-        typer.Option(help="After a split view: go on from the checkpoint `seen` or `shown`."),
+        typer.Option(
+            help="After a split view: go on from the checkpoint `seen` or `shown`."
+            " After an alarm of a feed: go on from what the `trail` has of the lane."
+        ),
     ] = "",
     data: Data = DATA,
 ) -> None:

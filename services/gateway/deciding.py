@@ -11,6 +11,8 @@ from domain.vocabulary import Purpose
 
 FOLLOW = ("seen", "shown")
 """After a split view: stay with the log seen first, or go on with the one shown then."""
+TRAIL = "trail"
+"""After an alarm of a feed: go on from what the trail has of the lane."""
 _PAGE = 500
 
 
@@ -19,22 +21,26 @@ def decide(trail: GatewayTrail, number: int, decided: str, follow: str = "") -> 
 
     After a split view checkpoints are taken again. After an alarm of a feed what is not proven
     of the lane is set aside, read once more and compared anew: a feed is not made whole by a
-    decision, and what differs again is an alarm again.
+    decision, and what differs again is an alarm again. To `follow` the trail is to go on from
+    what it has, and to look only at what comes after.
 
     `Refused` NO_SUCH_ALARM, or `Malformed` FOLLOW when a split view does not say which log to
-    `follow`, or something else does.
+    `follow`, or another alarm says what it cannot.
     """
     alarm = next((a for a in trail.alarms(evidence=True) if a.number == number), None)
     if alarm is None:
         raise Refused("NO_SUCH_ALARM", f"there is no alarm {number}")
-    if (alarm.code == SPLIT_VIEW) != (follow in FOLLOW) or (follow and follow not in FOLLOW):
-        raise Malformed("FOLLOW", "a split view, and nothing else, takes --follow seen or shown")
+    lane = _lane_of(alarm)
+    if follow not in (FOLLOW if alarm.code == SPLIT_VIEW else ("", TRAIL) if lane else ("",)):
+        message = "a split view takes --follow seen or shown, an alarm of a feed --follow trail"
+        raise Malformed("FOLLOW", message)
     seen = None
     if follow == "shown":
         note = alarm.evidence["shown.checkpoint"]
         _, size, root = Checkpoint.parse(Note.decode(note).text)
         seen = Seen(size, root, note)
-    trail.decide(number, decided, seen, _lane_of(alarm))
+    anew, adopt = (None, lane) if follow == TRAIL else (lane, None)
+    trail.decide(number, decided, seen=seen, anew=anew, adopt=adopt)
 
 
 def _lane_of(alarm: Alarm) -> Lane | None:

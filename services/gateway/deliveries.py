@@ -1,7 +1,9 @@
 """Is a feed whole? What arrived is compared with what the trail says was delivered.
 
 Each entry that arrives is a leaf; a checkpoint proves how many a lane has and the root over
-them. What the hub withheld, added or altered is an alarm with seat, lane and number.
+them. What the hub withheld, added or altered is an alarm with seat, lane and number. Once
+somebody has decided about it the lane is read and compared anew, or goes on from what the trail
+has of it (services.gateway.deciding).
 """
 
 import logging
@@ -16,7 +18,7 @@ from domain.ports import HubLink
 from domain.record import Record
 from domain.trail.deliveries import Delivery
 from domain.trail.heads import Head, feed_key
-from domain.trail.merkle import EMPTY_ROOT
+from domain.trail.merkle import EMPTY_ROOT, Range
 from domain.trail.statement import digest, disclosure_stream
 from domain.vocabulary import Category, mask_of
 from services.gateway.checkpoints import Checkpoints
@@ -115,16 +117,32 @@ class Deliveries:
 
         Return whether there may be more to compare.
         """
-        due = list(self._trail.open_lanes())
+        adopting = self._trail.adopting()
+        due = list(dict.fromkeys([*self._trail.open_lanes(), *adopting]))
         if self.due:
             every = [Lane(p, n) for p in sorted(self.purposes) for n in range(LANES)]
             due += [lane for lane in every if lane not in due]
             self._looked_ms = self._clock()
-        for lane in due:
+        for lane in sorted(due, key=adopting.__contains__):  # what cannot be adopted holds up none
             key = feed_key(self._agency, lane.purpose, lane.lane)
             head, self._shown = await self._checkpoints.head(key)
-            await self._compare(lane, *(head or Head(0, EMPTY_ROOT, 0))[:2])
+            count, root, _ = head or Head(0, EMPTY_ROOT, 0)
+            if lane in adopting:
+                await self._adopt(lane, Range(count, self._shown.nodes), root)
+            else:
+                await self._compare(lane, count, root)
         return False
+
+    async def _adopt(self, lane: Lane, theirs: Range, root: bytes) -> None:
+        """Go on from the trail's range; `NotAuthentic` BAD_RANGE when its root is another."""
+        if len(theirs.nodes) != theirs.size.bit_count() or theirs.root != root:
+            raise NotAuthentic("BAD_RANGE", "the notary shows another range than the map has")
+        after = self._trail.proven(lane).size
+        found = self._trail.entries(lane, after, max(0, theirs.size - after))
+        here = [one for one in found if one.seq <= theirs.size]
+        never = [one.seq for one in here if not await self._disclosed(one)]
+        self._trail.adopt(lane, theirs, never)
+        log.warning("%s goes on from number %d, as the trail has it", lane, theirs.size)
 
     async def _compare(self, lane: Lane, count: int, root: bytes) -> None:
         """Compare a lane with the trail, which has `count` entries of it under `root`."""

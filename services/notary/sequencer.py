@@ -62,7 +62,7 @@ class Sequencer:
         """Take up where the store stands."""
         store, files = self._notary.store, self._notary.files
         newest, state = store.newest(), RunningState(store, files)
-        self._notary.shown.open(newest.tree.size, store.heads())
+        self._notary.shown.open(newest.tree.size, store.heads(), store.feeds())
         return _Begun(state, Rim.read(newest.tree, files), newest.sources)
 
     def _rounds(self, begun: _Begun, writer: ThreadPoolExecutor) -> tuple[_Begun, bool]:
@@ -99,7 +99,8 @@ class Sequencer:
             """Write the files, decide on the tree, and tell of it."""
             notary.files.write(files)
             notary.store.advance(old, new, changes)
-            notary.shown.advanced(new.tree.size, list(changes.heads.items()))
+            heads = list(changes.heads.items())
+            notary.shown.advanced(new.tree.size, heads, changes.feeds)
             self.on_tree()
 
         return _Begun(state, rim, sources), write

@@ -4,19 +4,24 @@ Sequencing runs ahead of publishing, so the changes of each tree are kept until 
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from threading import Lock
 from typing import NamedTuple
 
 from domain.errors import Unavailable
 from domain.notary import HeadProof, TrailFiles
 from domain.trail.checkpoint import Checkpoint
-from domain.trail.heads import Head, HeadMap, MapProof
+from domain.trail.delivered import Feed
+from domain.trail.heads import Head, HeadMap, MapProof, feed_key
+from domain.trail.merkle import Range
 from domain.trail.proof import Proof
 from services.notary.tree import Tree
 
 Changed = tuple[bytes, Head]
 """Key in the map and what it has now."""
+Ranges = Mapping[Feed, Range]
+"""Lane of a feed -> compact range over it."""
 
 
 class Published(NamedTuple):
@@ -40,23 +45,25 @@ class Shown:
         self._lock = Lock()
         self._map = HeadMap()
         self._size = 0
-        self._waiting: deque[tuple[int, list[Changed]]] = deque()
+        self._ranges: dict[bytes, Range] = {}
+        self._waiting: deque[tuple[int, list[Changed], Ranges]] = deque()
         self._published: Published | None = None
         self._alone: Published | None = None
 
-    def open(self, size: int, heads: Iterable[Changed]) -> None:
-        """Begin with the heads of the newest tree."""
+    def open(self, size: int, heads: Iterable[Changed], feeds: Ranges) -> None:
+        """Begin with the heads of the newest tree, and its feeds."""
         with self._lock:
             self._map = HeadMap()
             for key, head in heads:
                 self._map.set(key, head)
+            self._ranges = _by_key(feeds)
             self._size = size
             self._waiting.clear()
 
-    def advanced(self, size: int, changed: list[Changed]) -> None:
-        """Note what a new tree changed."""
+    def advanced(self, size: int, changed: list[Changed], feeds: Ranges) -> None:
+        """Note which heads and feeds a new tree changed."""
         with self._lock:
-            self._waiting.append((size, changed))
+            self._waiting.append((size, changed, feeds))
             shown = self._alone or self._published
             if shown is not None and size <= shown.checkpoint.size:  # published in the meantime
                 self._move(shown.checkpoint.size)
@@ -80,9 +87,10 @@ class Shown:
     def _move(self, size: int) -> None:
         """Bring the map to the tree of `size`."""
         while self._waiting and self._waiting[0][0] <= size:
-            self._size, changed = self._waiting.popleft()
+            self._size, changed, feeds = self._waiting.popleft()
             for key, head in changed:
                 self._map.set(key, head)
+            self._ranges |= _by_key(feeds)
 
     @property
     def published(self) -> Published:
@@ -99,7 +107,8 @@ class Shown:
         with self._lock:
             shown = self.published
             proof = self._prove(key, shown)
-        return shown, _headed(shown, proof)
+            nodes = self._ranges.get(key, Range()).nodes
+        return shown, replace(_headed(shown, proof), nodes=nodes)
 
     def newest_head(self, key: bytes) -> tuple[Published, HeadProof]:
         """Return the proof as `head` does; the log's signature is enough while degraded."""
@@ -118,3 +127,7 @@ class Shown:
 def _headed(shown: Published, proof: MapProof) -> HeadProof:
     at = shown.checkpoint.size - 1
     return HeadProof(epoch=shown.tree.entry(at), proof=shown.proof(at), map=proof.encode())
+
+
+def _by_key(feeds: Ranges) -> dict[bytes, Range]:
+    return {feed_key(*feed): found for feed, found in feeds.items()}

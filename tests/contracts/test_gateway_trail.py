@@ -112,7 +112,7 @@ def test_an_alarm_is_kept_once_with_what_proves_it(
 def test_an_alarm_is_decided_once_and_names_who_did(trail: GatewayTrail) -> None:
     trail.see(SEEN)
     trail.alarm(ALARM)
-    trail.decide(1, "somebody: because", SEEN._replace(size=2))
+    trail.decide(1, "somebody: because", seen=SEEN._replace(size=2))
     assert (trail.alarms()[0].decided, trail.counts()["trail_alarms"]) == ("somebody: because", 0)
     assert trail.seen() == SEEN._replace(size=2)
     for number in (1, 2):
@@ -138,14 +138,37 @@ def test_what_is_decided_about_a_lane_sets_aside_what_is_not_proven_of_it(
     assert list(again.trail.open_lanes()) == [OTHER]
     assert [again.store.place(f"feed {lane.purpose}") for lane in (LANE, OTHER)] == ["", "cursor"]
     leaves = f"2 {arrived(2).leaf.hex()}\n4 {arrived(4).leaf.hex()}\n".encode()
-    assert again.trail.alarms(evidence=True)[0].evidence["set-aside.leaves"] == leaves
+    assert again.trail.alarms(evidence=True)[0].evidence["unproven.leaves"] == leaves
+
+
+def test_a_lane_goes_on_from_what_the_trail_has_once_that_is_known(trail: GatewayTrail) -> None:
+    trail.arrived([arrived(seq) for seq in (1, 2, 3, 4)])
+    trail.extend(LANE, Range().append(arrived(1).leaf))
+    trail.alarm(ALARM)
+    trail.decide(1, "somebody: because", adopt=LANE)
+    assert list(trail.adopting()) == [LANE]
+    assert trail.proven(LANE).size == 1
+    assert trail.alarms(evidence=True)[0].evidence["unproven.leaves"].count(b"\n") == 3
+
+    theirs = Range().extend([arrived(1).leaf, sha("other"), arrived(3).leaf])
+    trail.adopt(LANE, theirs, [2])
+    assert (list(trail.adopting()), trail.proven(LANE)) == ([], theirs)
+    assert [e.seq for e in trail.unconfirmed(9)] == [1, 3]
+    assert list(trail.open_lanes()) == [LANE]
+
+
+def test_a_lane_of_which_nothing_arrived_goes_on_too(trail: GatewayTrail) -> None:
+    trail.alarm(ALARM)
+    trail.decide(1, "somebody: because", adopt=OTHER)
+    trail.adopt(OTHER, Range().append(sha("withheld")), [])
+    assert (trail.proven(OTHER).size, trail.newest_of(OTHER)) == (1, 1)
 
 
 def test_under_another_log_every_lane_is_to_be_proven_anew(trail: GatewayTrail) -> None:
     trail.arrived([arrived(1)])
     trail.extend(LANE, Range().append(arrived(1).leaf))
     trail.alarm(ALARM)
-    trail.decide(1, "somebody: because", SEEN)
+    trail.decide(1, "somebody: because", seen=SEEN)
     assert (list(trail.open_lanes()), trail.proven(LANE)) == ([LANE], Range())
     assert list(trail.entries(LANE, 0, 9)) == [arrived(1)]
 

@@ -2,7 +2,7 @@
 
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from hashlib import sha256
 from pathlib import Path
@@ -301,7 +301,7 @@ class Disturbed:
         self.world = NotaryWorld(folder)
         self.shelter = Watched(self.world, SHELTER)
         self.taken: list[bytes] = []
-        self.does = {
+        self.does: dict[str, Callable[[], None]] = {
             "delivers": self.deliver,
             "publishes": self.world.published,
             "forgets": lambda: forget(self.world),

@@ -14,6 +14,8 @@ from domain.errors import Malformed, NotAuthentic, Refused
 from domain.feed import lane_of
 from domain.gateway_trail import Lane
 from domain.messages import FeedItem
+from domain.notary import HeadProof
+from domain.trail.deliveries import leaves_of
 from domain.trail.merkle import Range
 from domain.vocabulary import ALL_SEALED, Category, names_of
 from services.gateway.deciding import decide
@@ -179,7 +181,7 @@ async def test_once_a_person_has_decided_a_feed_that_was_mended_is_proven_whole(
     counts = shelter.trail.counts()
     assert (shelter.trail.proven(LANE).size, counts["feed_entries_unproven"]) == (5, 0)
     assert (len(shelter.alarms()), counts["trail_alarms"]) == (1, 0)
-    aside = shelter.trail.alarms(evidence=True)[0].evidence["set-aside.leaves"]
+    aside = shelter.trail.alarms(evidence=True)[0].evidence["unproven.leaves"]
     was = delivery_of(SHELTER, PURPOSE, replace(served[2][0], basis="c-9")).leaf
     assert f"3 {was.hex()}" in aside.decode().splitlines()
 
@@ -198,6 +200,69 @@ async def test_a_decision_makes_no_feed_whole_and_what_still_differs_is_an_alarm
     again = [("FEED_DIFFERS", f"{place}; again after alarm {number}") for number in (1, 2)]
     assert shelter.alarms() == [*named("FEED_DIFFERS", 3), *again]
     assert (shelter.trail.proven(LANE).size, shelter.trail.counts()["trail_alarms"]) == (0, 1)
+
+
+async def test_a_lane_can_go_on_from_what_the_trail_has_and_what_comes_after_is_proven(
+    world: NotaryWorld, shelter: Watched
+) -> None:
+    """Given a trail that has an entry otherwise for ever, when a person decides to go on."""
+    served = await differing(world, shelter)
+    decide(shelter.trail, 1, "the coordinator: the log is wrong there", "trail")
+    await compare(shelter)
+    assert shelter.trail.counts()["trail_alarms"] == 0
+    assert shelter.trail.proven(LANE).size == 5
+
+    shelter.took(*disclosed(world, SHELTER, 2))
+    world.published()
+    await compare(shelter)
+    assert shelter.trail.counts()["feed_entries_unproven"] == 0
+    await shelter.confirming.confirm()
+    leaves = [leaf for c in shelter.trail.confirmations(9) for leaf in leaves_of(c.signed.body)]
+    assert len(leaves) == 6, "what the trail has otherwise is never confirmed"
+    assert delivery_of(SHELTER, PURPOSE, replace(served[2][0], basis="c-9")).leaf not in leaves
+
+
+async def test_an_entry_that_was_withheld_for_ever_does_not_hold_up_the_next(
+    world: NotaryWorld, shelter: Watched
+) -> None:
+    served = disclosed(world, SHELTER, 3)
+    shelter.took(served[0], served[2])
+    world.published()
+    await compare(shelter)
+    assert shelter.alarms() == named("FEED_WITHHELD", 2)
+    decide(shelter.trail, 1, "the coordinator: it is lost", "trail")
+    await compare(shelter)
+    assert (shelter.trail.proven(LANE).size, shelter.trail.counts()["trail_alarms"]) == (3, 0)
+
+
+Nodes = tuple[bytes, ...]
+FORGED: dict[str, Callable[[Nodes], Nodes]] = {
+    "fewer": lambda nodes: nodes[:-1],
+    "more": lambda nodes: (*nodes, bytes(32)),
+    "other": lambda nodes: (bytes(32), *nodes[1:]),
+    "none": lambda _: (),
+}
+
+
+@pytest.mark.parametrize("forge", FORGED.values(), ids=FORGED)
+async def test_a_lane_does_not_go_on_from_a_range_that_the_map_does_not_have(
+    world: NotaryWorld,
+    shelter: Watched,
+    monkeypatch: pytest.MonkeyPatch,
+    forge: Callable[[Nodes], Nodes],
+) -> None:
+    await differing(world, shelter)
+    decide(shelter.trail, 1, "the coordinator: go on", "trail")
+    whole = shelter.link.head
+
+    async def other(key: bytes) -> HeadProof:
+        found = await whole(key)
+        return replace(found, nodes=forge(found.nodes))
+
+    monkeypatch.setattr(shelter.link, "head", other)
+    with pytest.raises(NotAuthentic, match="BAD_RANGE"):
+        await compare(shelter)
+    assert (list(shelter.trail.adopting()), shelter.trail.proven(LANE).size) == ([LANE], 0)
 
 
 async def test_another_entry_under_a_number_that_was_taken_is_named(

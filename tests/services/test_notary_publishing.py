@@ -7,15 +7,17 @@ import pytest
 
 from adapters.notes import NoteVerifier
 from domain.errors import Corrupt, Unavailable
+from domain.feed import lane_of
 from domain.trail.checkpoint import Checkpoint
-from domain.trail.heads import MapProof, stream_key
+from domain.trail.heads import MapProof, feed_key, stream_key
+from domain.trail.merkle import Range
 from domain.trail.notes import Note
 from domain.trail.proof import Proof
 from domain.trail.quorum import Witnessed, open_checkpoint
 from domain.trail.statement import stream_tag
 from domain.trail.tiles import WIDTH
 from services.notary.countdown import State
-from services.notary.shown import Changed
+from services.notary.shown import Changed, Ranges
 from tests.builders import uid
 from tests.services import trail_checks as check
 from tests.services.notary_witnesses import DeadWitness, GoodWitness
@@ -287,15 +289,43 @@ def test_a_tree_that_is_published_before_its_changes_are_shown_is_proven_too(
     world.publishing.step()
     advanced = world.shown.advanced
 
-    def late(size: int, changed: list[Changed]) -> None:
+    def late(size: int, changed: list[Changed], feeds: Ranges) -> None:
         world.publishing.step()  # in its own thread it may come first
-        advanced(size, changed)
+        advanced(size, changed, feeds)
 
     monkeypatch.setattr(world.shown, "advanced", late)
     recorded(world)
     found = MapProof.decode(world.proofs.head(stream_key(STREAM)).map)
     assert found.head is not None
     assert found.head.length == 2
+
+
+def test_a_feed_s_range_is_that_of_the_map_whatever_is_sequenced_meanwhile(
+    opens: Opens, lazy: DeadWitness
+) -> None:
+    def fed(world: NotaryWorld) -> None:
+        (position,) = world.acting.record(world.acting.event())
+        world.acting.feed("gb-shelter", position)
+        world.sequenced()
+
+    def is_of_the_map(world: NotaryWorld, length: int) -> bool:
+        key = feed_key("gb-shelter", "protection_support", lane_of(uid("case")))
+        proof = world.proofs.head(key)
+        found = MapProof.decode(proof.map).head
+        return found is not None and (length, Range(length, proof.nodes).root) == found[:2]
+
+    lazy.back = True
+    world = opens()
+    for _ in range(3):
+        fed(world)
+    world.publishing.step()
+    assert is_of_the_map(world, 3)
+    fed(world)
+    assert is_of_the_map(world, 3)
+    again = opens()
+    again.sequenced()
+    again.publishing.step()
+    assert is_of_the_map(again, 4)
 
 
 def test_just_after_a_start_the_map_waits_for_the_newest_tree(
