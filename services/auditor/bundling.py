@@ -38,7 +38,7 @@ def bundle(
     case_id = case_id_of(case_id)
     report = Report(f"case {case_id} in the log in {source.name}")
     trusted, note = own_or_its(source, own, report), source.text("checkpoint")
-    witnessed = opened(note, trusted, tools, report)
+    witnessed = opened(note, trusted.policy, tools, report)
     if witnessed is None:
         return report, b""
     scan, names = Scan(source, witnessed, trusted, tools), streams_of(case_id)

@@ -58,7 +58,7 @@ def case(source: Source, own: Own, tools: Tools, asked: str) -> Report:
     names = _streams(asked)
     report = Report(f"{asked} in the log in {source.name}")
     trusted = own_or_its(source, own, report)
-    witnessed = opened(source.text("checkpoint"), trusted, tools, report)
+    witnessed = opened(source.text("checkpoint"), trusted.policy, tools, report)
     if witnessed is None:
         return report
     scan = Scan(source, witnessed, trusted, tools)

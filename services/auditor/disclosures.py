@@ -43,7 +43,7 @@ def disclosures(source: Source, own: Own, tools: Tools, judging: Judging, asked:
     """
     report = Report(f"the disclosures in {source.name}")
     trusted = own_or_its(source, own, report)
-    witnessed = opened(source.text("checkpoint"), trusted, tools, report)
+    witnessed = opened(source.text("checkpoint"), trusted.policy, tools, report)
     if witnessed is None:
         return report
     notary = actor_id(trusted.trust.notary)

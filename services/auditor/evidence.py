@@ -37,7 +37,7 @@ def check_bundle(data: bytes, own: Own, tools: Tools, name: str, verifier: bytes
     if found.verifier != verifier:
         report.notes.append("verify.py in it is not the one of this version; do not run it unread")
     trusted = own.of(found.policy, found.trust, report)
-    witnessed = opened(found.checkpoint, trusted, tools, report)
+    witnessed = opened(found.checkpoint, trusted.policy, tools, report)
     if witnessed is not None:
         _Checking(found, witnessed, trusted, tools, report).go()
     return report

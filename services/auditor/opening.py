@@ -72,8 +72,6 @@ class Own:
         trusted = Trusted(read, Trust.loads(trust if self.trust is None else self.trust))
         if trusted.trust.log not in [key.text for key in read.log_keys]:
             raise Malformed("POLICY", "the policy does not name the log that trust.json pins")
-        if trusted.policy.quorum == NONE:
-            report.notes.append("the policy asks for no witness: others may be shown another log")
         return trusted
 
 
@@ -96,13 +94,15 @@ def own_or_its(source: Source, own: Own, report: Report) -> Trusted:
     return own.of(policy, trust, report)
 
 
-def opened(note: bytes, trusted: Trusted, tools: Tools, report: Report) -> Witnessed | None:
+def opened(note: bytes, policy: Policy, tools: Tools, report: Report) -> Witnessed | None:
     """Return the checkpoint in `note`; None, and a finding, if it does not hold.
 
     `Malformed` when it cannot be read at all.
     """
+    if policy.quorum == NONE:
+        report.notes.append("the policy asks for no witness: others may be shown another log")
     try:
-        witnessed = open_checkpoint(note, trusted.policy, tools.verifying)
+        witnessed = open_checkpoint(note, policy, tools.verifying)
     except Malformed as e:
         raise Malformed(e.code, f"the checkpoint cannot be read: {e.message}") from e
     except HubError as e:

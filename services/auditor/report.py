@@ -69,6 +69,8 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
     more: int = 0
     """Findings beyond `MOST_FINDINGS`."""
+    as_of: str = "complete as of the times at which the witnesses saw this checkpoint:"
+    """What the witnesses' times say of the subject."""
 
     def holds(self, check: str, message: str) -> None:
         """Note that a check holds."""
@@ -102,7 +104,7 @@ class Report:
                 f"  root     {root.hex()}",
             ]
         if self.cosigned_s:
-            lines.append("  complete as of the times at which the witnesses saw this checkpoint:")
+            lines.append(f"  {self.as_of}")
             lines += [f"    {time_of(t)}  {name}" for name, t in sorted(self.cosigned_s.items())]
         lines += [f"  {row.line}" for row in self.rows]
         lines += [f"holds    {check}: {message}" for check, message in self.checks]

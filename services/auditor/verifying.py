@@ -36,7 +36,7 @@ def verify(
     """
     report = Report(f"the log in {source.name}")
     trusted = own_or_its(source, own, report)
-    witnessed = opened(source.text("checkpoint"), trusted, tools, report)
+    witnessed = opened(source.text("checkpoint"), trusted.policy, tools, report)
     if witnessed is None:
         return report
     checkpoint = witnessed.checkpoint

@@ -72,7 +72,7 @@ def who_saw(source: Source, own: Own, tools: Tools, case_id: str, at_ms: int) ->
     case_id = case_id_of(case_id)
     report = WhoSaw(f"who saw what of {case_id} in the log in {source.name}", at_ms=at_ms)
     trusted = own_or_its(source, own, report)
-    witnessed = opened(source.text("checkpoint"), trusted, tools, report)
+    witnessed = opened(source.text("checkpoint"), trusted.policy, tools, report)
     if witnessed is None:
         return report
     streams = streams_of(case_id)

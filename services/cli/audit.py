@@ -1,4 +1,4 @@
-"""The auditor's commands: the whole log, one case, a bundle of evidence. They trust no hub.
+"""The auditor's commands: the whole log, one case, a bundle, one entry. They trust no hub.
 
 0 everything holds · 1 findings · 2 bad usage, or what cannot be read · 3 a part is away: retry
 """
@@ -22,6 +22,7 @@ from services.auditor.bundling import bundle
 from services.auditor.case import case as case_of
 from services.auditor.evidence import check_bundle
 from services.auditor.opening import Tools
+from services.auditor.proving import proof
 from services.auditor.report import AWAY, FINDINGS, UNREADABLE, Report
 from services.auditor.verifying import verify
 from services.bootstrap.anchoring import stamp_checks
@@ -32,6 +33,7 @@ from services.bootstrap.auditor import (
     enclosed,
     log_on_kafka,
     own_copies,
+    own_copy,
     source_of,
     state_file,
     write_new,
@@ -40,7 +42,7 @@ from services.cli.common import DATA, AsJson, Data, parts_of
 from services.trail.source import Source
 
 audit_app = typer.Typer(
-    help="Check the trail as an auditor: of a folder, an address, or a bundle of evidence.",
+    help="Check the trail as an auditor: of a folder, an address, a bundle or one proof.",
     no_args_is_help=True,
 )
 Where = Annotated[str, typer.Argument(help="Folder of a trail, or its URL (https://…/trail).")]
@@ -159,6 +161,27 @@ def verify_bundle(
         own, verifier = own_copies(policy, trust), enclosed().verifier
         used = stamping(tools, tsa_ca)
         return check_bundle(bundle_file(file), own, used, file.name, verifier)
+
+    answer(work, as_json=as_json)
+
+
+@audit_app.command("proof")
+def prove_entry(
+    proof_file: Annotated[
+        Path, typer.Argument(metavar="PROOF", help="C2SP tlog-proof, such as 7.tlog-proof.")
+    ],
+    entry: Annotated[
+        Path, typer.Argument(metavar="ENTRY", help="Bytes of the entry, such as 7.entry.")
+    ],
+    policy: PolicyFile = None,
+    trust: TrustFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Verify offline that an entry is in the log, and say what it is. --policy is needed."""
+
+    def work(tools: Tools) -> Report:
+        data, own = (own_copy(proof_file), own_copy(entry)), own_copies(policy, trust)
+        return proof(*data, own, tools, entry.name)
 
     answer(work, as_json=as_json)
 
