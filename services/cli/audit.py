@@ -1,6 +1,6 @@
 """The auditor's commands: the whole log, one case, a bundle, one entry. They trust no hub.
 
-0 everything holds · 1 findings · 2 bad usage, or what cannot be read · 3 a part is away: retry
+0 everything holds · 1 findings · 2 bad usage, or what cannot be read or written · 3 away: retry
 """
 
 import logging
