@@ -124,25 +124,29 @@ def test_what_one_entry_cannot_hold_of_a_case_is_told_in_several(world: NotaryWo
     assert world.replayed().findings == []
 
 
+@pytest.mark.parametrize("noted", [0, 1], ids=["nothing", "one entry"])
 def test_what_a_feed_got_while_events_were_read_is_disclosed_after_what_brought_it_about(
-    world: NotaryWorld, monkeypatch: pytest.MonkeyPatch
+    world: NotaryWorld, monkeypatch: pytest.MonkeyPatch, noted: int
 ) -> None:
     """As a retraction: the feed shows an old event, and a newer one is why."""
     acting, read_log = world.acting, world.events.read_log
     (position,) = acting.record(acting.event())
+    for _ in range(noted):
+        acting.feed("gb-shelter", position)
 
     def read(after: int, limit: int) -> Sequence[Recorded]:
         found = read_log(after, limit)
-        if not acting.fed:
+        if sum(acting.fed.values()) == noted:
             acting.record(acting.event())
             acting.feed("gb-shelter", position)
         return found
 
     monkeypatch.setattr(world.events, "read_log", read)
     world.sequenced()
-    assert kinds(world) == [Kind.ACTION]
+    first = [Kind.ACTION, *noted * [Kind.DISCLOSURE]]
+    assert kinds(world) == first
     world.sequenced()
-    assert kinds(world) == [Kind.ACTION, Kind.ACTION, Kind.DISCLOSURE]
+    assert kinds(world) == [*first, Kind.ACTION, Kind.DISCLOSURE]
     assert world.replayed().findings == []
 
 
@@ -153,6 +157,27 @@ def test_nothing_is_disclosed_before_what_was_recorded_by_then_is_entered(
     positions = acting.record(*(acting.event() for _ in range(READ + 10)))
     acting.feed("gb-shelter", positions[0])
     assert world.sequencer.step()
+    assert set(kinds(world)) == {Kind.ACTION}
+    world.sequenced()
+    assert kinds(world)[-2:] == [Kind.ACTION, Kind.DISCLOSURE]
+
+
+def test_what_a_feed_got_while_the_store_was_looked_at_is_disclosed_after_what_brought_it_about(
+    small_rounds: NotaryWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given as many events as a round takes, the one that came meanwhile is not among them."""
+    world, acting, head = small_rounds, small_rounds.acting, small_rounds.events.head
+    positions = acting.record(*(acting.event() for _ in range(READ)))
+
+    def looked() -> int:
+        found = head()
+        if not acting.fed:
+            acting.record(acting.event())
+            acting.feed("gb-shelter", positions[0])
+        return found
+
+    monkeypatch.setattr(world.events, "head", looked)
+    world.sequencer.step()
     assert set(kinds(world)) == {Kind.ACTION}
     world.sequenced()
     assert kinds(world)[-2:] == [Kind.ACTION, Kind.DISCLOSURE]
@@ -273,16 +298,23 @@ def test_a_round_whose_tree_another_notary_took_is_refused(world: NotaryWorld) -
     assert world.store.newest().tree == other.tree
 
 
+@pytest.mark.parametrize("rounds_before", [0, 2])
 def test_a_disk_that_fails_leaves_the_tree_as_it_was(
-    world: NotaryWorld, monkeypatch: pytest.MonkeyPatch
+    world: NotaryWorld, monkeypatch: pytest.MonkeyPatch, rounds_before: int
 ) -> None:
-    world.acting.record(world.acting.event())
+    events = [world.acting.event() for _ in range(rounds_before + 1)]
+    for event in events[:-1]:
+        world.acting.record(event)
+        world.sequenced()
+    before = world.store.newest()
+    world.acting.record(events[-1])
     with monkeypatch.context() as patched:
         patched.setattr(world.files, "write", full_disk)
         with pytest.raises(Unavailable, match="TRAIL_FILES"):
             world.sequencer.step()
-    assert world.store.newest() == Sequenced()
+    assert world.store.newest() == before
     world.published()
+    assert world.statements() == [event.statement for event in events]
     assert world.replayed().findings == []
 
 
