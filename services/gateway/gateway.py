@@ -7,19 +7,18 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from time import monotonic
 from typing import Any
 
-from domain.errors import HubError, Refused, Unavailable
+from domain.errors import HubError, Refused
 from domain.gateway import Command, GatewayStore, Result
 from domain.messages import Why, WhyQuestion
 from domain.ports import CustodianLink, HubLink
 from services.gateway.inbox import Inbox
 from services.gateway.outbox import BATCH, Outbox
 from services.gateway.trail import Watching
+from services.polling import LONG_POLL, polled
 from services.signals import Signals, wait
 
-LONG_POLL = 20.0
 FIRST_BACKOFF, LAST_BACKOFF = 0.05, 5.0
 ANSWER_SECONDS = 10.0
 NEWS = "news"
@@ -104,7 +103,7 @@ class Gateway:
         pulls: list[Step] = [self.pull_releases, *(partial(self.pull_feed, p) for p in purposes)]
         async with asyncio.TaskGroup() as tasks:
             for pull in pulls:
-                tasks.create_task(self._loop(partial(_polled, pull), None))
+                tasks.create_task(self._loop(partial(polled, pull), None))
 
     async def _loop(self, step: Step, news: asyncio.Event | None) -> None:
         """Repeat `step`; wait for `news` when nothing was there, longer each time it failed."""
@@ -167,16 +166,3 @@ class Gateway:
         """Return the counts of outbox and inbox, and those of the trail."""
         counts = {**self._store.counts(), "alarms": self.inbox.alarms}
         return {**counts, **self.watching.counts()}
-
-
-async def _polled(pull: Step) -> bool:
-    """Return what `pull` does; `Unavailable` PEER_HASTY when nothing came and nobody waited.
-
-    A peer, or a proxy before it, that answers a long poll at once is asked ever more rarely.
-    """
-    asked = monotonic()
-    if await pull():
-        return True
-    if monotonic() - asked < LONG_POLL / 2:
-        raise Unavailable("PEER_HASTY", "a long poll was answered early, with nothing; ask later")
-    return False

@@ -1,4 +1,4 @@
-"""`python -m tests.bench`: one JSON object a line; ONLY=name,name in the environment for some of them."""
+"""`python -m tests.bench`: one JSON object a line; ONLY=name,name for some of them."""
 
 import os
 import sys
