@@ -71,7 +71,14 @@ class Sequencer:
         more = True
         for _ in range(ROUNDS):
             made = Round(self._notary, begun.state)
-            sources, more = made.gather(begun.sources)
+            try:
+                sources, more = made.gather(begun.sources)
+            except Unavailable:
+                if written is not None:
+                    written.result()
+                if not made.leaves and not made.dropped:
+                    self._begun = begun  # nothing was entered: it need not be read anew
+                raise
             if made.leaves or made.dropped:
                 begun, write = self._ended(begun, made, sources)
                 if written is not None:

@@ -340,6 +340,34 @@ def test_a_disk_that_fails_while_the_next_round_is_gathered_loses_nothing(
     assert world.replayed().findings == []
 
 
+@pytest.mark.parametrize("in_one_step", [1, 3])
+def test_while_what_is_read_is_away_the_state_is_kept_and_not_read_anew(
+    small_rounds: NotaryWorld, monkeypatch: pytest.MonkeyPatch, in_one_step: int
+) -> None:
+    """A store that is away for an hour is tried every few seconds; the state may be large."""
+    world, read_log = small_rounds, small_rounds.events.read_log
+    monkeypatch.setattr(sequencer, "ROUNDS", in_one_step)
+    events = [world.acting.event() for _ in range(READ + 10)]
+    world.acting.record(*events)
+    assert world.sequencer.step() == (in_one_step == 1)
+    more = [world.acting.event() for _ in range(2 * READ)]
+    world.acting.record(*more)
+
+    def away(after: int, limit: int) -> Sequence[Recorded]:
+        if after > READ + 10:
+            raise Unavailable("STORE_UNAVAILABLE", "the store did not answer; retry later")
+        return read_log(after, limit)
+
+    monkeypatch.setattr(world.store, "heads", None)
+    with monkeypatch.context() as patched:
+        patched.setattr(world.events, "read_log", away)
+        for _ in range(3):
+            with pytest.raises(Unavailable, match="STORE_UNAVAILABLE"):
+                world.sequenced()
+    world.sequenced()
+    assert world.statements() == [e.statement for e in (*events, *more)]
+
+
 def full_disk(_: object) -> None:
     raise Unavailable("TRAIL_FILES", "the trail's disk answered No space left on device")
 
