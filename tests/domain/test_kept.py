@@ -8,7 +8,7 @@ import struct
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import pytest
 from hypothesis import given
@@ -298,9 +298,21 @@ def with_a_case_more(kept: Kept) -> None:
     kept.state.delivered.cases[key("no case")] = kept.state.delivered.cases[SHOWN]
 
 
+def with_a_checkpoint_seen_that_was_none(kept: Kept) -> None:
+    seen = cast("dict[bytes, int]", kept.state.newest_seen)
+    seen[next(iter(seen))] += 1
+
+
+def with_a_stranger_who_has_seen(kept: Kept) -> None:
+    seen = cast("dict[bytes, int]", kept.state.newest_seen)
+    seen[key("stranger")] = next(iter(seen.values()))
+
+
 @pytest.mark.parametrize(
     "change",
     [
+        with_a_checkpoint_seen_that_was_none,
+        with_a_stranger_who_has_seen,
         with_another_head,
         with_a_head_more,
         with_a_longer_feed,

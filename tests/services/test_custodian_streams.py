@@ -202,6 +202,14 @@ async def test_the_case_that_was_not_asked_about_for_longest_makes_room() -> Non
     assert custodian.asked == [1, 1, 0]
 
 
+async def test_a_delivery_that_is_listed_late_is_not_the_newest() -> None:
+    """Given a notary that lists an older number of a lane after what took it back."""
+    older, newer = given(EVENTS[0], AGENCIES[0], 1), given(EVENTS[0], AGENCIES[0], 2, mask=0)
+    for order in ((older, newer), (newer, older)):
+        masks = (await Custodian(told(*([d] for d in order))).shown(EVENTS)).masks
+        assert set(masks.values()) == {0}
+
+
 async def test_a_stream_that_is_larger_than_all_that_is_held_is_not_read_to_its_end() -> None:
     trail = told(*([given(sha(str(n)), AGENCIES[0], n)] for n in range(1, 40)))
     custodian = Custodian(

@@ -4,6 +4,7 @@ import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -12,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.errors import HubError, NotAuthentic, Unavailable
-from domain.notary import SignedStatement
+from domain.notary import Receipt, SignedStatement
 from domain.trail.deliveries import leaves_of
 from domain.trail.entry import Entry, read
 from domain.trail.merkle import EMPTY_ROOT
+from domain.trail.proof import Proof
 from domain.trail.statement import (
     ZEROS,
     Kind,
@@ -409,6 +411,24 @@ async def test_a_proof_of_something_else_does_not_let_go_of_a_receipt(
     world.published()
     await shelter.watching.step()
     assert shelter.watching.codes["proving"] == "RECEIPT_DIFFERS"
+    assert shelter.trail.counts()["confirmations_waiting"] == 1
+
+
+async def test_a_receipt_that_is_shown_and_not_proven_is_kept(
+    world: NotaryWorld, shelter: Watched
+) -> None:
+    shelter.took(*disclosed(world, SHELTER))
+    world.published()
+    await shelter.watching.step()
+    world.published()
+
+    def elsewhere(receipt: Receipt) -> Receipt:
+        proof = Proof.decode(receipt.proof.encode())
+        return replace(receipt, proof=replace(proof, index=proof.index - 1).encode().decode())
+
+    shelter.link.receipts_changed = elsewhere
+    await shelter.watching.step()
+    assert shelter.watching.codes["proving"] == "BAD_INCLUSION"
     assert shelter.trail.counts()["confirmations_waiting"] == 1
 
 

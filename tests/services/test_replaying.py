@@ -21,7 +21,7 @@ from services.trail.keeping import StateFile
 from services.trail.keys import TrailKeys
 from services.trail.source import Source
 from services.witness.keeping import Keeping
-from services.witness.progress import Progress
+from services.witness.progress import Job, Progress
 from services.witness.replaying import Replaying
 from services.worker import Worker
 from tests import agencies as a
@@ -129,6 +129,23 @@ def long_trail(actions: int) -> SignedTrail:
             trail.epoch()
     trail.epoch()
     return trail
+
+
+def test_what_is_replayed_is_known_only_once_its_signatures_hold(tmp_path: Path) -> None:
+    """Others ask in their own thread while signatures are verified."""
+    checkpoint, known = small_trail().write(tmp_path), list[bool]()
+
+    class Asked(Verified):
+        def __call__(self, claims: Iterable[Claim]) -> Sequence[bool]:
+            known.append(progress.known(checkpoint))
+            return super().__call__(claims)
+
+    progress = progress_of(tmp_path, verify=Asked())
+    job = Job(checkpoint, progress.tree)
+    while not progress.advance(job):
+        pass
+    assert known == [False]
+    assert progress.known(checkpoint)
 
 
 async def test_a_trail_that_grows_is_confirmed_at_each_checkpoint(tmp_path: Path) -> None:
