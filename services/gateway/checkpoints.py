@@ -60,7 +60,10 @@ class Checkpoints:
         self._agreed: tuple[bytes, Witnessed] | None = None
         self._polled = b""
         self.witnessed_ms = 0
-        """When the newest checkpoint was cosigned, or taken if there are no witnesses."""
+        """When enough witnesses had cosigned the newest checkpoint; when it was taken, if none has.
+
+        Never later than it was taken: one clock that is ahead would keep silent how old it is.
+        """
 
     def seen(self) -> tuple[int, bytes]:
         """Return size and root of the newest checkpoint, as statements name it."""
@@ -109,8 +112,8 @@ class Checkpoints:
         if seen is None or new.size >= seen.size:
             self._seen = Seen(new.size, new.root, note)
             self._trail.see(self._seen)
-            times = found.cosigned_s.values()
-            self.witnessed_ms = max(times) * 1000 if times else self._clock()
+            reached_s, now = policy.reached(found.cosigned_s), self._clock()
+            self.witnessed_ms = now if reached_s is None else min(1000 * reached_s, now)
             self._agreed = note, found
         return found
 

@@ -33,6 +33,8 @@ from tests.services.notary_world import SIGNING, NotaryWorld, public, seed
 from tests.witnessed import Log
 
 PURPOSE = "protection_support"
+NOW = 1_000_000
+"""By the clock of who follows a log, in ms."""
 VERIFIER = NoteVerifier()
 
 
@@ -253,20 +255,24 @@ def disclosed(
     return made
 
 
-def policy_of(log: Log, *witnesses: Any) -> Policy:
-    """Return the policy under which all `witnesses` must cosign `log`."""
+def policy_of(log: Log, *witnesses: Any, needed: int | str = "all") -> Policy:
+    """Return the policy under which all `witnesses`, or so many, must cosign `log`."""
     lines = [f"log {log.vkey.text}"]
     lines += [f"witness w{i} {w.text}" for i, w in enumerate(witnesses)]
     names = " ".join(f"w{i}" for i in range(len(witnesses)))
-    group = (
-        [f"group all-of-them all {names}", "quorum all-of-them"] if witnesses else ["quorum none"]
-    )
+    group = [f"group enough {needed} {names}", "quorum enough"] if witnesses else ["quorum none"]
     return Policy.parse("\n".join([*lines, *group, ""]).encode())
 
 
-def following(log: Log, link: LogLink, trail: SqliteGatewayTrail, *witnesses: Any) -> Checkpoints:
+def following(
+    log: Log,
+    link: LogLink,
+    trail: SqliteGatewayTrail,
+    *witnesses: Any,
+    needed: int | str = "all",
+) -> Checkpoints:
     """Return who follows a log under its policy."""
-    policy = policy_of(log, *witnesses)
+    policy = policy_of(log, *witnesses, needed=needed)
     return Checkpoints(
-        link=link, trail=trail, policy=lambda: policy, verifying=VERIFIER, clock=lambda: 1_000
+        link=link, trail=trail, policy=lambda: policy, verifying=VERIFIER, clock=lambda: NOW
     )

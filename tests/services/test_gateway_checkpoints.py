@@ -11,12 +11,12 @@ from domain.trail.merkle import EMPTY_ROOT
 from domain.trail.notes import Note
 from services.gateway.checkpoints import Checkpoints
 from services.gateway.deciding import decide, exported
-from tests.services.gateway_trail import LogLink, following, kept
+from tests.services.gateway_trail import NOW, LogLink, following, kept
 from tests.witnessed import Log, witness_signer
 
 LOG = Log()
 FORK = LOG.fork(at=5)
-W1, W2 = witness_signer("one.example/w"), witness_signer("two.example/w")
+W1, W2, W3 = (witness_signer(f"{name}.example/w") for name in ("one", "two", "three"))
 
 
 def cosigned(log: Log, size: int, *witnesses: object, at_s: int = 50) -> bytes:
@@ -59,6 +59,29 @@ async def test_a_checkpoint_is_news_once_and_again_when_it_was_cosigned_anew() -
     link.show(LOG, 3, cosigned(LOG, 3, W1, at_s=60))
     assert await checkpoints.poll()
     assert checkpoints.witnessed_ms == 60_000
+
+
+@pytest.mark.parametrize("wrong_s", [40, 1 << 62], ids=["behind", "ahead"])
+async def test_one_clock_that_is_wrong_makes_no_checkpoint_younger_than_a_quorum_does(
+    wrong_s: int,
+) -> None:
+    """Given a quorum of two out of three."""
+    link, checkpoint = LogLink(), LOG.checkpoint(3)
+    times = {W1: 50, W2: 50, W3: wrong_s}
+    lines = [sign(checkpoint, LOG.signer, 0), *(sign(checkpoint, w, s) for w, s in times.items())]
+    checkpoints = following(LOG, link, kept(), W1.key, W2.key, W3.key, needed=2)
+    link.show(LOG, 3, Note(checkpoint.text, tuple(lines)).encode())
+    await checkpoints.poll()
+    assert checkpoints.witnessed_ms == 50_000
+
+
+async def test_a_checkpoint_is_not_younger_than_it_was_taken() -> None:
+    link = LogLink()
+    checkpoints = following(LOG, link, kept(), W1.key)
+    for at_s in (1 << 62, NOW // 1000):
+        link.show(LOG, 3, cosigned(LOG, 3, W1, at_s=at_s))
+        await checkpoints.poll()
+        assert checkpoints.witnessed_ms == NOW
 
 
 @pytest.mark.parametrize("size", [3, 9, 12, 300], ids=["smaller", "same", "larger", "much larger"])
