@@ -115,7 +115,8 @@ class GatewayTrail(Protocol):
     ) -> None:
         """Note what was decided about an alarm.
 
-        `seen` takes the place of the newest checkpoint, and every lane is to be proven under it.
+        `seen` takes the place of the newest checkpoint, and every lane and own action is to be
+        proven under it; what a RECEIPT confirms that is not proven to stand is unconfirmed again.
         What arrived in the lane `anew` and is not proven is set aside, as evidence of the alarm,
         and its seat's feed is read from the beginning. Of the lane `adopt` it is evidence too,
         and the lane is to go on from what the trail has. `Refused` NO_SUCH_ALARM when none of

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from adapters.sqlite.connection import transaction
 from adapters.sqlite.gateway_file import GatewayFile
 from adapters.sqlite.gateway_lanes import LANE_TABLES, SqliteLanes, keep_unproven, set_aside
-from adapters.sqlite.reader_chain import CHAIN_TABLES, SqliteReaderChain
+from adapters.sqlite.reader_chain import CHAIN_TABLES, SqliteReaderChain, confirm_anew
 from domain.errors import Refused
 from domain.gateway_trail import Alarm, Lane, Own, Seen
 from domain.notary import Receipt
@@ -97,6 +97,8 @@ class SqliteGatewayTrail(SqliteLanes, SqliteReaderChain):
             if seen is not None:
                 _see(db, seen)
                 db.execute("UPDATE lanes SET size = 0, nodes = x''")
+                db.execute("INSERT OR IGNORE INTO unproven SELECT number FROM receipts")
+                confirm_anew(db)
             if anew is not None:
                 keep_unproven(db, number, anew)
                 set_aside(db, anew)

@@ -6,7 +6,8 @@ from domain.own_acts import OwnAct
 
 _ACT = (
     "SELECT event_id, case_id, type, statement, recorded_ms, entry, proof"
-    " FROM outbox LEFT JOIN receipts USING (number) WHERE status <> 'queued' AND "
+    " FROM outbox LEFT JOIN receipts ON receipts.number = outbox.number"
+    " AND receipts.number NOT IN (SELECT number FROM unproven) WHERE status <> 'queued' AND "
 )
 
 

@@ -8,6 +8,7 @@ from adapters.sqlite.gateway_file import GatewayFile
 from domain.gateway_trail import Arrived, Confirmation
 from domain.notary import SignedStatement
 from domain.trail import statement
+from domain.trail.deliveries import leaves_of
 
 CHAIN_TABLES = (
     "CREATE TABLE IF NOT EXISTS confirmations (seq INTEGER PRIMARY KEY, statement BLOB NOT NULL,"
@@ -82,6 +83,19 @@ class SqliteReaderChain:
         """Have everything that does not stand in the trail sent again."""
         with transaction(self._file.open) as db:
             db.execute("DELETE FROM sent")
+
+
+def confirm_anew(db: sqlite3.Connection) -> None:
+    """Have confirmed once more what no RECEIPT is proven to confirm."""
+    bodies = db.execute("SELECT body FROM confirmations WHERE body IS NOT NULL").fetchall()
+    leaves = {leaf for row in bodies for leaf in leaves_of(row["body"])}
+    if leaves:
+        confirmed = db.execute("SELECT * FROM arrived WHERE confirmed = 1").fetchall()
+        places = [tuple(r)[:3] for r in confirmed if r["leaf"] in leaves]
+        sql = "UPDATE arrived SET confirmed = 0 WHERE purpose = ? AND lane = ? AND seq = ?"
+        db.executemany(sql, places)
+    db.execute("DELETE FROM confirmations WHERE body IS NOT NULL")
+    db.execute("DELETE FROM sent")
 
 
 def _keep(db: sqlite3.Connection, confirmation: Confirmation) -> None:

@@ -158,7 +158,7 @@ class Checkpoints:
         evidence = {"seen.checkpoint": self._seen.note if self._seen else b""}
         alarm = Alarm(
             code=SPLIT_VIEW,
-            about=what,
+            about=about_again(self._trail, SPLIT_VIEW, what),
             raised_ms=self._clock(),
             evidence=evidence | {"shown.checkpoint": note},
         )
@@ -185,3 +185,10 @@ class Checkpoints:
             if data is not None:
                 return data[:size]
         raise Unavailable("TRAIL_TILE", f"the log does not show {path}; ask again")
+
+
+def about_again(trail: GatewayTrail, code: str, what: str) -> str:
+    """Return what an alarm is about; what is found once more after a decision is another."""
+    decided = (a for a in trail.alarms() if a.code == code and a.decided)
+    before = [a.number for a in decided if a.about.partition("; ")[0] == what]
+    return f"{what}; again after alarm {before[-1]}" if before else what

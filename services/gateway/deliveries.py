@@ -21,7 +21,7 @@ from domain.trail.heads import Head, feed_key
 from domain.trail.merkle import EMPTY_ROOT, Range
 from domain.trail.statement import digest, disclosure_stream
 from domain.vocabulary import Category, mask_of
-from services.gateway.checkpoints import Checkpoints
+from services.gateway.checkpoints import Checkpoints, about_again
 from services.gateway.overdue import Overdue
 
 EVERY_MS = 60_000
@@ -167,12 +167,13 @@ class Deliveries:
     async def _missing(self, lane: Lane, seq: int) -> None:
         """The trail has a number that did not arrive: is it still to come, or withheld?"""
         if self._trail.newest_of(lane) < seq:
+            cursor = self._cursor(lane.purpose)
             try:
-                page = await self._hub.feed(lane.purpose, self._cursor(lane.purpose), 0)
+                page = await self._hub.feed(lane.purpose, cursor, 0)
             except Refused:
                 return  # the seat is closed, and whoever reads it hears why
-            if page.items or self._trail.newest_of(lane) >= seq:
-                return
+            if page.items or self._cursor(lane.purpose) != cursor:
+                return  # more has come, or is read anew
         self._alarm("FEED_WITHHELD", lane, seq)
 
     async def _differs(self, lane: Lane, here: Sequence[Arrived]) -> None:
@@ -207,7 +208,7 @@ class Deliveries:
     def _alarm(
         self, code: str, lane: Lane, seq: int, evidence: dict[str, bytes] | None = None
     ) -> None:
-        about = self._about(code, lane, seq)
+        about = about_again(self._trail, code, f"seat {self._agency}/{lane}, number {seq}")
         files = dict(evidence or {})
         if self._shown is not None:
             files["feed.epoch"] = self._shown.epoch
@@ -216,13 +217,6 @@ class Deliveries:
         alarm = Alarm(code=code, about=about, raised_ms=self._clock(), evidence=files)
         if self._trail.alarm(alarm):
             log.error("%s: %s", code, about)
-
-    def _about(self, code: str, lane: Lane, seq: int) -> str:
-        """Name the place; what is found there after a decision is another alarm."""
-        place = f"seat {self._agency}/{lane}, number {seq}"
-        decided = (a for a in self._trail.alarms() if a.code == code and a.decided)
-        before = [a.number for a in decided if a.about.partition("; ")[0] == place]
-        return f"{place}; again after alarm {before[-1]}" if before else place
 
 
 def _gap(here: Sequence[Arrived], proven: int) -> int:

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from adapters.sqlite.gateway_store import SqliteGatewayStore
 from adapters.sqlite.gateway_trail import SqliteGatewayTrail
+from adapters.sqlite.own_acts import SqliteOwnActs
 from domain.errors import Refused
 from domain.gateway_trail import Alarm, Arrived, Confirmation, GatewayTrail, Lane, Seen
 from domain.notary import Receipt, SignedStatement
@@ -171,6 +173,42 @@ def test_under_another_log_every_lane_is_to_be_proven_anew(trail: GatewayTrail) 
     trail.decide(1, "somebody: because", seen=SEEN)
     assert (list(trail.open_lanes()), trail.proven(LANE)) == ([LANE], Range())
     assert list(trail.entries(LANE, 0, 9)) == [arrived(1)]
+
+
+def test_under_another_log_every_action_is_to_be_proven_anew(kept: Kept) -> None:
+    """Given an action that stands in the log that is given up, its proof says nothing now."""
+    kept.store.enqueue([outgoing(0)], [], [])
+    (first,) = kept.store.queued(1)
+    kept.store.settle([(first, result(first))], [], [])
+    receipt = Receipt(entry=b"entry", proof="proof")
+    kept.trail.prove(first.number, receipt)
+    kept.trail.alarm(ALARM)
+    kept.trail.decide(1, "somebody: because", seen=SEEN)
+    assert [o.number for o in kept.trail.unproven(0, 9)] == [first.number]
+    assert list(kept.trail.receipts(0, 9)) == [(first.number, receipt)], "it stays as evidence"
+    act = SqliteOwnActs(kept.store.file).act(first.action.event_id)
+    assert act is not None
+    assert act.receipt is None
+
+
+def test_under_another_log_what_a_receipt_did_not_confirm_yet_is_to_be_confirmed_anew(
+    trail: GatewayTrail,
+) -> None:
+    """Its notary might refuse that RECEIPT for good, and no later one could be sent."""
+    trail.arrived([arrived(1), arrived(2)])
+    whole = Range().extend([arrived(1).leaf, arrived(2).leaf])
+    trail.extend(LANE, whole)
+    for seq in (1, 2):
+        one = confirmation(seq - 1)
+        signed = replace(one.signed, body=arrived(seq).leaf)
+        trail.confirm(replace(one, signed=signed), [arrived(seq)])
+        trail.acknowledged(one.seq)
+    trail.stands(0)
+    trail.alarm(ALARM)
+    trail.decide(1, "somebody: because", seen=SEEN)
+    assert (list(trail.sent(9)), list(trail.confirmations(9))) == ([], [])
+    trail.extend(LANE, whole)
+    assert list(trail.unconfirmed(9)) == [arrived(2)]
 
 
 def test_an_alarm_within_a_block_is_part_of_it(kept: Kept) -> None:

@@ -146,7 +146,7 @@ class Watched:
             checkpoints=self.checkpoints,
             link=self.link,
             hub=self.hub,
-            cursor=lambda _: "",
+            cursor=lambda purpose: self.store.place(f"feed {purpose}"),
             clock=world.clock,
         )
         self.sign_with(agency)

@@ -165,6 +165,22 @@ async def test_a_note_of_the_log_that_was_given_up_is_an_alarm_again() -> None:
     assert (await refusal_of(checkpoints)).code == SPLIT_VIEW
 
 
+@pytest.mark.parametrize("again", [FORK, LOG.fork(at=6)], ids=["the same", "a third"])
+async def test_after_a_decision_another_of_the_same_size_is_an_alarm_with_its_own_notes(
+    again: Log,
+) -> None:
+    link, trail = LogLink(), kept()
+    checkpoints = following(LOG, link, trail)
+    link.show(LOG, 9)
+    await checkpoints.poll()
+    for number, log in enumerate((FORK, again), 1):
+        link.show(log, 9)
+        assert (await refusal_of(checkpoints)).code == SPLIT_VIEW
+        assert checkpoints.halted
+        assert trail.alarms(evidence=True)[-1].evidence["shown.checkpoint"] == log.note(9)
+        decide(trail, number, "the coordinator: looked into", "seen")
+
+
 @pytest.mark.parametrize(
     ("number", "follow", "code"),
     [(2, "seen", "NO_SUCH_ALARM"), (1, "", "FOLLOW"), (1, "x", "FOLLOW")],

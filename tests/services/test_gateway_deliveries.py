@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from domain.errors import Malformed, NotAuthentic, Refused
 from domain.feed import lane_of
 from domain.gateway_trail import Lane
-from domain.messages import FeedItem
+from domain.messages import FeedItem, FeedPage
 from domain.notary import HeadProof
 from domain.trail.deliveries import leaves_of
 from domain.trail.merkle import Range
@@ -105,6 +105,25 @@ async def test_a_whole_feed_that_the_hub_withheld_is_named(
     world.published()
     await compare(shelter)
     assert shelter.alarms() == named("FEED_WITHHELD", 1)
+
+
+async def test_a_feed_that_a_decision_sets_back_while_the_hub_is_asked_accuses_nobody(
+    world: NotaryWorld, shelter: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served, feed = disclosed(world, SHELTER, 3), shelter.hub.feed
+    shelter.took(*served[:2])
+    shelter.store.arrive([], [], (f"feed {PURPOSE}", "where it was read to"))
+    world.published()
+    await compare(shelter)
+
+    async def decided(purpose: str, cursor: str, wait: float) -> FeedPage:
+        page = await feed(purpose, cursor, wait)
+        decide(shelter.trail, 1, "the coordinator: they say that it is mended")
+        return page
+
+    monkeypatch.setattr(shelter.hub, "feed", decided)
+    await compare(shelter)
+    assert shelter.alarms() == named("FEED_WITHHELD", 3)
 
 
 async def test_a_seat_that_is_closed_accuses_nobody(world: NotaryWorld, shelter: Watched) -> None:
