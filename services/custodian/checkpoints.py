@@ -71,6 +71,7 @@ class Checkpoints:
         except NotAuthentic as e:
             if e.code == SPLIT_VIEW and self._trail.seen is not None:
                 log.error("split view: %s; both notes are kept", e.message)  # noqa: TRY400 - says it all
+                self.keep()  # who decides to stay with what was seen stays with all of it
                 split = Split(self._trail.seen.note, note, self._clock())
                 self._custody.split(self._vkey, split)
             raise

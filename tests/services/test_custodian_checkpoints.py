@@ -97,6 +97,20 @@ async def test_who_stays_with_what_was_seen_takes_what_continues_it_and_nothing_
     assert said == ["head: their copy was old", ""], "it is a split view again"
 
 
+async def test_who_stays_with_what_was_seen_stays_with_all_of_it_after_a_restart_too() -> None:
+    """Given a tree that was only just seen when another was shown; both continue an older one."""
+    custodian = Custodian()
+    await custodian.shown(LOG, 4)
+    custodian.link.show(LOG, 7)
+    await custodian.checkpoints.open(LOG.note(7))
+    custodian.link.show(FORK, 9)
+    with pytest.raises(NotAuthentic, match=SPLIT_VIEW):
+        await custodian.checkpoints.open(FORK.note(9))
+    again = Custodian(custodian.custody)
+    decide(again.custody, again.vkey, "head: their copy was old", "seen")
+    assert (await refusal_of(again, FORK, 12)).code == SPLIT_VIEW
+
+
 @pytest.mark.parametrize("shown", [6, 9])
 async def test_who_follows_what_was_shown_begins_anew_from_there(shown: int) -> None:
     custodian = Custodian()
