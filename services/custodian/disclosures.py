@@ -4,7 +4,8 @@ A case's disclosure stream is proven by one head in the map of heads: nothing of
 so that the newest delivery of an event to a seat is known to be the newest.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 from domain.errors import NotAuthentic, Unavailable
@@ -22,6 +23,11 @@ from services.custodian.trail import SeenTrail, Tree
 
 Verify = Callable[[bytes, bytes, bytes], bool]
 """(public key, message, signature) -> whether it holds."""
+
+Check = Callable[[], None]
+"""Raises `NotAuthentic` when an entry is not what it is said to be, or not where."""
+CHECKED = 200_000
+"""Entries that are known to have passed; more than all streams have that are held."""
 
 
 class Shown(NamedTuple):
@@ -41,6 +47,12 @@ class Disclosures:
         self._trail = trail
         self._notary = notary
         self._verify = verify
+        self._checked: set[tuple[int, bytes]] = set()
+        """Places and leaves that passed in a tree which all later ones continue."""
+
+    def forget(self) -> None:
+        """Check every entry again: another log is followed."""
+        self._checked.clear()
 
     def shown(
         self,
@@ -49,8 +61,11 @@ class Disclosures:
         proof: HeadProof,
         events: Collection[bytes],
         at_least: int,
-    ) -> Shown:
+    ) -> tuple[Shown, Iterable[Check]]:
         """Return what the stream of a case shows of `events`, if `proof` proves that it is whole.
+
+        It counts once every check has passed: they are done one by one, for an entry takes some
+        tiles and a tenth of a millisecond, and there may be thousands.
 
         `at_least` is the size of the tree that was seen when it was asked. `Unavailable`
         TRAIL_BEHIND or QUORUM_PENDING: ask again. `Malformed` or `NotAuthentic`:
@@ -64,21 +79,28 @@ class Disclosures:
             for seat, one in stream.given.get(event, {}).items()
         }
         giving = {(one.at, one.entry) for one in given.values() if one.mask}
-        for at, entry in giving:
-            tree.check_entry(leaf(entry), at)
-        for _, entry in giving:
-            self._check_disclosure(Entry.decode(entry))
         masks = {place: one.mask for place, one in given.items()}
-        return Shown(tree.checkpoint.size, tree.witnessed, masks)
+        shown = Shown(tree.checkpoint.size, tree.witnessed, masks)
+        return shown, [partial(self._check, tree, *one) for one in sorted(giving)]
 
-    def check_facts(self, read: Facts, since: int, proof: HeadProof, at_least: int) -> None:
-        """Raise what `shown` raises unless these are all facts of the registry in the trail.
+    def facts(self, read: Facts, since: int, proof: HeadProof, at_least: int) -> Iterable[Check]:
+        """Return what is to be checked before these are all facts of the registry in the trail.
 
         Where the first `since` stand was checked before, in a tree that this one continues.
+        Raises what `shown` raises.
         """
         tree = self._tree(proof, REGISTRY, (read.length, read.head), at_least)
-        for fact in read.facts[since:]:
-            tree.check_entry(fact.leaf, fact.at)
+        return [partial(tree.check_entry, fact.leaf, fact.at) for fact in read.facts[since:]]
+
+    def _check(self, tree: Tree, at: int, entry: bytes) -> None:
+        leaf_hash = leaf(entry)
+        if (at, leaf_hash) in self._checked:
+            return
+        tree.check_entry(leaf_hash, at)
+        self._check_disclosure(Entry.decode(entry))
+        if len(self._checked) >= CHECKED:
+            self._checked.clear()
+        self._checked.add((at, leaf_hash))
 
     def _tree(
         self, proof: HeadProof, stream: bytes, ends: tuple[int, bytes], at_least: int

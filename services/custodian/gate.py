@@ -7,7 +7,7 @@ not hold, nothing new is released and everything else goes on.
 import asyncio
 import logging
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Protocol
 
 from domain.custody import DisclosureLink
@@ -17,7 +17,7 @@ from domain.notary import HeadProof, StreamProof
 from domain.trail.proof import Proof
 from services.custodian.checkpoints import Checkpoints
 from services.custodian.custodian import Custodian
-from services.custodian.disclosures import Disclosures, Shown
+from services.custodian.disclosures import Check, Disclosures, Shown
 from services.custodian.pace import Pace
 from services.custodian.registry import Facts
 from services.custodian.stream import Stream
@@ -29,6 +29,8 @@ LOOK_SECONDS = 0.1
 """From one look at what waits, and at the checkpoint if something does, to the next."""
 AT_ONCE = 16
 """Cases asked about side by side, each with a page of its stream in memory."""
+AT_A_TIME = 100
+"""Entries checked before others get their turn: some 20 ms."""
 FIRST_BACKOFF, LAST_BACKOFF = 0.1, 5.0
 log = logging.getLogger(__name__)
 
@@ -130,11 +132,13 @@ class Gate:
 
     async def _check_registry(self) -> None:
         """Compare the registry's facts in the trail with those of the hub, before a release."""
-        at_least, check = self.checkpoints.size, self._disclosures.check_facts
+        at_least, facts = self.checkpoints.size, self._disclosures.facts
 
         async def proven(read: Facts, proof: HeadProof) -> Facts:
             await self.checkpoints.open(Proof.decode(proof.proof.encode()).checkpoint)
-            await self._tiles.having(lambda: check(read, self._placed, proof, at_least))
+            await self._pass(
+                await self._tiles.having(lambda: facts(read, self._placed, proof, at_least))
+            )
             return read
 
         async def ask(_: str, after: int) -> StreamProof:
@@ -144,6 +148,13 @@ class Gate:
         self._placed = len(read.facts)
         self._custodian.show_registry(read.facts)
 
+    async def _pass(self, checks: Iterable[Check]) -> None:
+        """Do checks, each once its tiles are here; a withdrawal gets its turn in between."""
+        for number, check in enumerate(checks, 1):
+            await self._tiles.having(check)
+            if number % AT_A_TIME == 0:
+                await asyncio.sleep(0)
+
     def _begun_anew(self) -> bool:
         """Return whether somebody has decided to follow another log; `NotAuthentic` SPLIT_VIEW."""
         anew = self.checkpoints.resume()
@@ -151,17 +162,22 @@ class Gate:
             self._streams.forget()
             self._facts.forget()
             self._placed = 0
+            self._disclosures.forget()
             self._published = b""
         return anew
 
     async def _shown(self, case_id: str) -> Shown | None:
         """Return what is proven of a case; None when there is no proof, or none that holds."""
-        at_least, check = self.checkpoints.size, self._disclosures.shown
+        at_least, read = self.checkpoints.size, self._disclosures.shown
 
         async def proven(stream: Stream, proof: HeadProof) -> Shown:
             await self.checkpoints.open(Proof.decode(proof.proof.encode()).checkpoint)
             events = self._custodian.key_events(case_id)
-            return await self._tiles.having(lambda: check(case_id, stream, proof, events, at_least))
+            shown, checks = await self._tiles.having(
+                lambda: read(case_id, stream, proof, events, at_least)
+            )
+            await self._pass(checks)
+            return shown
 
         try:
             shown = await self._streams.proven(case_id, self._link.disclosures, proven)

@@ -1,6 +1,6 @@
 """A trail in memory that answers the custodian as a notary does, and a custodian that reads it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from adapters.notes import NoteVerifier
 from domain.events import REGISTRY_STREAM
@@ -13,7 +13,7 @@ from domain.trail.merkle import inclusion_proof, leaf, root
 from domain.trail.proof import Proof
 from domain.trail.quorum import NONE, Policy
 from domain.trail.statement import disclosure_stream
-from services.custodian.disclosures import Disclosures, Shown
+from services.custodian.disclosures import Check, Disclosures, Shown
 from services.custodian.registry import REGISTRY, Fact, Facts
 from services.custodian.stream import Stream
 from services.custodian.streams import Streams
@@ -74,13 +74,15 @@ class Custodian:
 
     async def shown(self, events: Collection[bytes], case_id: str = CASE) -> Shown:
         async def proven(stream: Stream, proof: HeadProof) -> Shown:
-            return self._disclosures.shown(case_id, stream, proof, events, 0)
+            shown, checks = self._disclosures.shown(case_id, stream, proof, events, 0)
+            passed(checks)
+            return shown
 
         return await self.streams.proven(case_id, self._ask, proven)
 
     async def facts(self) -> tuple[Fact, ...]:
         async def proven(read: Facts, proof: HeadProof) -> tuple[Fact, ...]:
-            self._disclosures.check_facts(read, 0, proof, 0)
+            passed(self._disclosures.facts(read, 0, proof, 0))
             return read.facts
 
         async def ask(_: str, after: int) -> StreamProof:
@@ -94,6 +96,11 @@ class Custodian:
             answer, *self.pages = self.pages
             return answer
         return self.told.page(case_id, after)
+
+
+def passed(checks: Iterable[Check]) -> None:
+    for check in checks:
+        check()
 
 
 def _stream_of(data: bytes) -> bytes:

@@ -28,6 +28,7 @@ from services.custodian.trail import STOP_MS, SeenTrail
 from services.notary.tree import Tree
 from tests.agencies import sha
 from tests.builders import uid
+from tests.services.custodian_trail import passed
 from tests.services.notary_witnesses import AT_S, DeadWitness, GoodWitness
 from tests.services.notary_world import SIGNING, NotaryWorld, public
 
@@ -56,7 +57,9 @@ class Reader:
         for page in asked:
             stream = stream.extended(CASE, page.entries)
         disclosures = Disclosures(self.trail, self.notary, SIGNING.verify)
-        return disclosures.shown(CASE, stream, asked[-1].head, events, at_least)
+        shown, checks = disclosures.shown(CASE, stream, asked[-1].head, events, at_least)
+        passed(checks)
+        return shown
 
     def pages(self, case: str = "case") -> list[StreamProof]:
         return [self.world.proofs.stream(disclosure_stream(uid(case)), 0)]
