@@ -10,8 +10,8 @@ from hypothesis import given as of
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from domain.errors import HubError, Malformed, NotAuthentic, Unavailable
-from domain.feed import LANES
+from domain.errors import HubError, NotAuthentic, Unavailable
+from domain.feed import LANES, lane_of
 from domain.notary import Streamed
 from domain.trail.deliveries import Delivery
 from domain.trail.statement import Kind
@@ -231,11 +231,54 @@ async def test_what_was_held_while_it_was_read_in_vain_is_let_go() -> None:
     assert await custodian.shown(EVENTS)
 
 
-async def test_a_stream_longer_than_any_is_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams_module, "MOST", 1)
-    custodian = Custodian(told(FIRST, SECOND))
-    with pytest.raises(Malformed, match="STREAM_LENGTH"):
+async def test_a_long_stream_is_read_on_each_time_that_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Given an agency that lengthens a case's stream by what is no disclosure."""
+    monkeypatch.setattr(streams_module, "PAGES", 2)
+    trail = told(FIRST)
+    for number in range(8):
+        trail.add(AGENCIES[0], Kind.AUDIT, body=sha(str(number)))
+    trail.epoch()
+    custodian = Custodian(trail)
+    honest = trail.page(CASE)
+    custodian.pages = [trail.page(CASE, n, most=2) for n in range(0, 9, 2)]
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="STREAM_LONG"):
+            await custodian.shown(EVENTS)
+    assert len((await custodian.shown(EVENTS)).masks) == 1
+    assert custodian.asked == [0, 2, 4, 6, 8]
+    assert len(honest.entries) == 9
+
+
+async def test_of_a_long_stream_a_forged_part_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams_module, "PAGES", 1)
+    other, custodian = told(SECOND, FIRST), Custodian(told(FIRST, SECOND))
+    custodian.pages = [other.page(CASE, most=1)]
+    for error in (Unavailable, NotAuthentic, Unavailable):
+        with pytest.raises(error):
+            await custodian.shown(EVENTS)
+        custodian.pages = [] if error is Unavailable else [custodian.told.page(CASE, most=1)]
+    assert (await custodian.shown(EVENTS)) == (await Custodian(custodian.told).shown(EVENTS))
+
+
+async def test_what_was_not_read_to_its_end_is_let_go_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(streams_module, "PAGES", 1)
+    trail = told(FIRST, SECOND)
+    custodian = Custodian(trail, Streams(Stream(), sized(*FIRST, *SECOND)))
+    custodian.pages = [trail.page(CASE, most=1)]
+    with pytest.raises(Unavailable, match="STREAM_LONG"):
         await custodian.shown(EVENTS)
+    other = uid("another case")
+    for number in (1, 2):
+        one = given(EVENTS[number], AGENCIES[0], number, lane=lane_of(other))
+        trail.disclose(one, case_id=other)
+    trail.epoch()
+    await custodian.shown(EVENTS, other)
+    custodian.asked = []
+    await custodian.shown(EVENTS)
     assert custodian.asked == [0]
 
 
