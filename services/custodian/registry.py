@@ -101,6 +101,9 @@ class ShownRegistry:
         if len(shown) > len(known):
             message = "the hub has not sent every fact that the trail shows; asked again"
             raise Unavailable("REGISTRY_BEHIND", message)
+        if len(shown) < self._custody.facts():  # that was another log
+            self._custody.show_facts(0)
+            self._shown = Registry()
         if shown == known and len(known) != self._custody.facts():
             self._custody.show_facts(len(known))
             self._shown = self.directory.registry

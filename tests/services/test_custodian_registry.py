@@ -84,6 +84,19 @@ async def test_a_key_counts_once_the_trail_shows_it(hub: Hub) -> None:
     assert known.shows(a.POLICE, LATER)
 
 
+async def test_what_another_log_showed_counts_no_more_once_this_one_is_followed(hub: Hub) -> None:
+    """Given a split view after which people follow the log that lacks the newest facts."""
+    hub.agency(a.POLICE)
+    hub.epoch()
+    custody = SqliteCustody("")
+    known = following(hub, custody)
+    known.show(await Custodian(hub).facts())
+    assert known.shows(a.POLICE, LATER)
+    known.show(await Custodian(before(hub)).facts())
+    for one in (known, following(hub, custody)):
+        assert not one.shows(a.POLICE, LATER)
+
+
 def before(hub: Hub) -> Told:
     """Return the trail of the hub as it was at its newest EPOCH."""
     told = Hub()
