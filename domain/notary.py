@@ -53,8 +53,8 @@ class Changes:
     """Feed -> compact range over its delivery leaves."""
     seen: Mapping[bytes, int] = field(default_factory=dict)
     """Actor -> the newest size that it has seen."""
-    streamed: Sequence[tuple[bytes, int]] = ()
-    """(stream, index) of each new entry, in the log's order."""
+    streamed: Sequence[tuple[bytes, int, bytes]] = ()
+    """(stream, index, digest of the statement) of each new entry, in the log's order."""
     listed: Mapping[bytes, Listed] = field(default_factory=dict)
     """Leaf of each new delivery -> where it stands."""
     cases: Collection[bytes] = ()
@@ -115,6 +115,10 @@ class NotaryStore(Protocol):
 
         All of them, or `most`.
         """
+        ...
+
+    def place_of(self, stream: bytes, statement_digest: bytes) -> int | None:
+        """Return the log index of the entry of a statement in a stream, if it has one."""
         ...
 
     def has_case(self, stream: bytes) -> bool:

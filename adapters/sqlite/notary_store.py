@@ -24,7 +24,7 @@ _TABLES = (
     " PRIMARY KEY (agency, purpose, lane)) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS seen (actor BLOB PRIMARY KEY, size INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS streamed (stream BLOB, place INTEGER,"
-    " PRIMARY KEY (stream, place)) WITHOUT ROWID",
+    " digest BLOB NOT NULL, PRIMARY KEY (stream, place)) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS cases (stream BLOB PRIMARY KEY) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS listed (leaf BLOB PRIMARY KEY, stream BLOB NOT NULL,"
     " agency TEXT NOT NULL, place INTEGER NOT NULL) WITHOUT ROWID",
@@ -106,6 +106,12 @@ class SqliteNotaryStore:
         limit = -1 if most is None else most
         return [r["place"] for r in self._rows(sql, stream, limit, after)]
 
+    def place_of(self, stream: bytes, statement_digest: bytes) -> int | None:
+        """Return the log index of the entry of a statement in a stream, if it has one."""
+        sql = "SELECT place FROM streamed WHERE stream = ? AND digest = ?"
+        rows = self._rows(sql, stream, statement_digest)
+        return int(rows[0]["place"]) if rows else None
+
     def has_case(self, stream: bytes) -> bool:
         """Return whether it is the disclosure stream of a case with an accepted action."""
         return bool(self._rows("SELECT 1 FROM cases WHERE stream = ?", stream))
@@ -165,7 +171,7 @@ def change(db: sqlite3.Connection, changes: Changes) -> None:
     feeds = [(*feed, r.size, b"".join(r.nodes)) for feed, r in changes.feeds.items()]
     db.executemany("INSERT OR REPLACE INTO feeds VALUES (?,?,?,?,?)", feeds)
     db.executemany("INSERT OR REPLACE INTO seen VALUES (?,?)", changes.seen.items())
-    db.executemany("INSERT INTO streamed VALUES (?,?)", changes.streamed)
+    db.executemany("INSERT INTO streamed VALUES (?,?,?)", changes.streamed)
     db.executemany("INSERT OR IGNORE INTO cases VALUES (?)", [(s,) for s in changes.cases])
     listed = [(leaf, *where) for leaf, where in changes.listed.items()]
     db.executemany("INSERT OR REPLACE INTO listed VALUES (?,?,?,?)", listed)

@@ -2,9 +2,7 @@
 
 from domain.errors import Refused
 from domain.notary import HeadProof, NotaryStore, Receipt, Streamed, StreamProof
-from domain.trail.entry import Entry
 from domain.trail.heads import stream_key
-from domain.trail.statement import digest
 from services.notary.shown import Shown
 
 ENTRIES = 1_000
@@ -24,12 +22,10 @@ class Proofs:
     def receipt(self, stream: bytes, statement_digest: bytes) -> Receipt:
         """Return the proof that a statement stands in a stream; `Refused` NOT_IN_TRAIL."""
         published = self._shown.published
-        found = self._store.streamed(stream)
-        for index in reversed([i for i in found if i < published.tree.size]):
-            entry = published.tree.entry(index)
-            if digest(Entry.decode(entry).statement) == statement_digest:
-                return Receipt(entry=entry, proof=published.proof(index))
-        raise Refused("NOT_IN_TRAIL", "no published checkpoint has this statement; ask again")
+        index = self._store.place_of(stream, statement_digest)
+        if index is None or index >= published.tree.size:
+            raise Refused("NOT_IN_TRAIL", "no published checkpoint has this statement; ask again")
+        return Receipt(entry=published.tree.entry(index), proof=published.proof(index))
 
     def indexes(self, stream: bytes, after: int = 0) -> list[int]:
         """Return where in the published log a stream's entries stand, from number `after` on."""

@@ -88,7 +88,7 @@ class RunningState(State):
             epoch = read(Tree(files, self.size).entry(self.size - 1))
             if isinstance(epoch, Entry) or epoch.map_root != self.heads.root():
                 raise Corrupt("TRAIL_MAP", "the store's heads are not those of the newest EPOCH")
-        self._streamed: list[tuple[bytes, int]] = []
+        self._streamed: list[tuple[bytes, int, bytes]] = []
         self._fed: set[Feed] = set()
         self._saw: set[bytes] = set()
         self._listed: dict[bytes, Listed] = {}
@@ -97,7 +97,7 @@ class RunningState(State):
 
     def add(self, item: Item) -> None:
         """Take an entry as the next leaf."""
-        self._streamed.append((item.said.stream, self.size))
+        self._streamed.append((item.said.stream, self.size, item.digest))
         if item.deliveries:
             self._fed |= {Feed(*d[:3]) for d in item.deliveries}
             for leaf, delivery in zip(item.leaves, item.deliveries, strict=True):

@@ -66,7 +66,7 @@ def test_a_tree_comes_back_whole_after_a_new_start(opens: Opens) -> None:
 def test_a_tree_that_goes_on_from_another_than_the_newest_is_a_conflict(store: NotaryStore) -> None:
     moved(store, 0, tree(3))
     for old in (0, 2, 4):
-        streamed = [(sha("stream"), 0)]
+        streamed = [(sha("stream"), 0, sha("statement"))]
         with pytest.raises(Conflict, match="TREE_MOVED"):
             moved(store, old, tree(9, "other"), heads=head("stream", 1), streamed=streamed)
     assert store.newest() == tree(3)
@@ -124,13 +124,16 @@ def test_what_changed_is_replaced_and_the_rest_stays(opens: Opens) -> None:
 
 def test_a_stream_lists_its_entries_in_the_order_of_the_log(store: NotaryStore) -> None:
     ours, other = sha("ours"), sha("other")
-    moved(store, 0, tree(4), streamed=[(ours, 0), (other, 1), (ours, 2)])
-    moved(store, 4, tree(8), streamed=[(ours, 4), (other, 6)])
+    first = [(ours, 0, sha("0")), (other, 1, sha("1")), (ours, 2, sha("2"))]
+    moved(store, 0, tree(4), streamed=first)
+    moved(store, 4, tree(8), streamed=[(ours, 4, sha("4")), (other, 6, sha("6"))])
     assert list(store.streamed(ours)) == [0, 2, 4]
     assert list(store.streamed(ours, after=1)) == [2, 4]
     assert list(store.streamed(ours, after=1, most=1)) == [2]
     assert list(store.streamed(ours, after=3)) == []
     assert list(store.streamed(sha("nobody"))) == []
+    assert [store.place_of(ours, sha(n)) for n in ("0", "2", "4")] == [0, 2, 4]
+    assert [store.place_of(s, sha("1")) for s in (ours, other)] == [None, 1]
 
 
 def test_where_deliveries_stand_is_known_by_their_leaves(opens: Opens) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from adapters.http_disclosures import STREAM_BYTES
+from domain.errors import Refused
 from domain.notary import StreamProof
-from domain.trail.statement import digest, disclosure_stream
+from domain.trail.statement import digest, disclosure_stream, stream_tag
 from domain.vocabulary import Seat
 from services.custodian.stream import Stream
 from services.http.problems import json_response
@@ -81,3 +82,21 @@ def test_a_page_and_a_list_of_indexes_have_so_many_entries_at_most(
         whole[4:],
         [],
     ]
+
+
+def test_a_statement_is_looked_for_without_reading_its_stream(
+    world: NotaryWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Any agency may ask, again and again; a case may have tens of thousands of entries."""
+    world.acting.record(*(world.acting.event() for _ in range(20)))
+    world.published()
+    read, paths = world.files.read, list[str]()
+
+    def noted(path: str) -> bytes | None:
+        paths.append(path)
+        return read(path)
+
+    monkeypatch.setattr(world.files, "read", noted)
+    with pytest.raises(Refused, match="NOT_IN_TRAIL"):
+        world.proofs.receipt(stream_tag(CASE), bytes(32))
+    assert paths == []
