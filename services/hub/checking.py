@@ -82,6 +82,12 @@ class Checker:
         """Return the record and the event that `action` carries, or why it carries none."""
         try:
             record, event = self._language.read(action.type, action.record)
+        except Refused as e:
+            return None, None, e
+        if said.stream != stream_tag(event.head.case_id):
+            # Even refused, it would stand in that stream, and whoever reads it has to read on.
+            raise NotAuthentic("WRONG_STREAM", "the statement is of another case than its record")
+        try:
             self._same_thing(action, said, record, event, sender)
         except Refused as e:
             return None, None, e

@@ -1,7 +1,7 @@
 """The hub's one writer: batches verified on threads, ahead of the one that is committed."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -12,11 +12,18 @@ import pytest
 from adapters.sqlite.event_store import SqliteEventStore
 from domain import events as ev
 from domain.action import Action, Outcome
-from domain.trail.statement import Kind, Statement, signed_bytes, stream_tag
+from domain.trail.statement import (
+    Kind,
+    Statement,
+    disclosure_stream,
+    signed_bytes,
+    stream_tag,
+)
 from services.bootstrap import COORDINATOR, Parts, Settings, now_ms
 from tests.bench.cases import WrittenCase
 from tests.bench.ledger import put, running, writer
 from tests.bench.town import Town
+from tests.builders import uid
 
 
 def submitted(
@@ -90,6 +97,16 @@ def test_who_does_not_write_the_registry_leaves_nothing_in_its_stream(tmp_path: 
     (outcome,) = submitted(town, store, [[signed(town, town.openers[0], stream=registry)]])
     assert store.read_refusals(0, 1) == []
     assert outcome.code == "REGISTRY_WRITER"
+
+
+@pytest.mark.parametrize("tag", [disclosure_stream, stream_tag])
+def test_a_refused_action_lengthens_no_stream_but_that_of_its_own_case(
+    tmp_path: Path, tag: Callable[[str], bytes]
+) -> None:
+    """Else whoever knows a case's id makes its disclosures too long for the custodian to read."""
+    town, store = Town(Parts(Settings(data=tmp_path)), 1, 1), SqliteEventStore("")
+    submitted(town, store, [[signed(town, town.openers[0], stream=tag(uid("another case")))]])
+    assert store.read_refusals(0, 1) == []
 
 
 def test_an_action_that_waits_behind_its_keys_replacement_is_refused(
