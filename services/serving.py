@@ -11,6 +11,8 @@ import uvicorn
 
 from domain.errors import Malformed, Unavailable
 
+KEEP_ALIVE_SECONDS = 75
+"""Longer than a link keeps an idle connection: else one is closed just when it is used again."""
 STOP_SECONDS = 3.0
 
 
@@ -40,6 +42,7 @@ class Faces:
             proxy_headers=False,
             lifespan="off",
             timeout_graceful_shutdown=1,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
         )
         server = _Server(config)
         self._servers.append(server)

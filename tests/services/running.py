@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import gc
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -83,11 +84,18 @@ class World(Agencies):
 @asynccontextmanager
 async def running(data: Path, **settings: Any) -> AsyncIterator[World]:
     """Run a mechanism over `data`."""
+    _clear_away()
     parts = Parts(Settings(data=data, trail_seconds=0.05, **settings))
     async with Mechanism(parts, CAST) as mechanism:
         world = World(parts, mechanism)
         yield world
         await world.close()
+
+
+def _clear_away() -> None:
+    """Close the files of mechanisms that have ended: `Parts` keeps the collector from them."""
+    gc.unfreeze()
+    gc.collect()
 
 
 NOTICE = {"notice": "notice-1", "language": "en", "interpreter": False, "understood": True}

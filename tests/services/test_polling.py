@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from threading import current_thread, main_thread
 
 import pytest
 
@@ -16,6 +17,7 @@ from tests.services.running import POLICE
 
 NOBODY = "http://127.0.0.1:9"
 ASKED = 12
+SLEEP = asyncio.sleep
 
 
 class Time:
@@ -26,6 +28,9 @@ class Time:
         self.rests: list[float] = []
 
     async def rest(self, seconds: float) -> None:
+        if current_thread() is not main_thread():  # a server that some fixture runs
+            await SLEEP(seconds)
+            return
         self.rests.append(seconds)
         self.now += seconds
 
