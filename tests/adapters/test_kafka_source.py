@@ -42,6 +42,10 @@ from tests.services.kafka_projectors import (
     source,
 )
 
+pytestmark = pytest.mark.filterwarnings(
+    # kafka-python leaves a connection that it was still making when it was closed to the collector
+    "ignore:unclosed:ResourceWarning"
+)
 LOG = whole_log(1)
 
 
