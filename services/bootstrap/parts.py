@@ -5,7 +5,6 @@ import gc
 import json
 import os
 import secrets
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,8 +33,6 @@ CUSTODIAN = "custodian"
 NOTARY = "notary"
 COORDINATOR = "gb-coordinator"
 GC_THRESHOLDS = (100_000, 20, 20)
-SWITCH_SECONDS = 0.001
-"""A thread that the disk has answered waits so long for one that computes; 5 ms is Python's."""
 REGISTRARS = ("registrar-a", "registrar-b")
 _SIGNING, _OPENING, _LOG = "signing", "opening", "log"
 PINS: Mapping[str, Mapping[str, str]] = {
@@ -62,7 +59,6 @@ class Parts:
         # The state is frozen dataclasses without cycles: looking for some all the time is waste.
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
-        sys.setswitchinterval(SWITCH_SECONDS)
         self.settings = settings
         self.language = AvroLanguage()
         self.sealing = CryptographySealing()

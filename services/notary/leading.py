@@ -68,8 +68,8 @@ class Leading:
         self._ending.wait(min(seconds, self._seconds))
 
     def listen(self, seconds: float) -> None:
-        """Wait for a new tree."""
-        self.news.wait(min(seconds, self._seconds))
+        """Wait for a new tree, or for one to be due that came too soon after the last."""
+        self.news.wait(min(seconds, self._seconds / 4))
         if not self._ending.is_set():
             self.news.clear()
 
